@@ -1,0 +1,3 @@
+//! `lb-drain` as a library: the orchestrator behind the binary of the same name.
+
+pub mod evidence;

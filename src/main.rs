@@ -1,0 +1,3 @@
+//! The binary `lb-drain`.
+
+fn main() {}

@@ -1,6 +1,7 @@
 //! Where every entry stands, at any moment: the one truth that the report, the live progress and the guard
 //! read.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Member {
     pub in_flight: Option<u64>,
     /// What was cut at the end of the budget.
     pub cut: Option<u64>,
+    /// This host's ports that are watched for it.
+    pub ports: BTreeSet<u16>,
     /// Its state, in the load balancer's words.
     pub state: Option<String>,
     /// What went wrong last.
@@ -111,6 +114,7 @@ impl Member {
             "attempts": self.attempts,
             "in_flight": self.in_flight,
             "cut": self.cut,
+            "ports": self.ports,
             "state": self.state,
             "optional": self.optional,
             "error": self.error,
@@ -148,13 +152,19 @@ impl Ledger {
     /// Whether no load balancer that matters may still route requests here.
     #[must_use]
     pub fn all_out(&self) -> bool {
-        self.lock().iter().all(|member| member.optional || matches!(member.standing, Standing::Out | Standing::Drained))
+        self.lock()
+            .iter()
+            .all(|member| member.optional || matches!(member.standing, Standing::Out | Standing::Drained))
     }
 
     /// Whether, on top of [`Ledger::all_out`], nothing is in flight any more.
     #[must_use]
     pub fn all_drained(&self) -> bool {
-        self.all_out() && self.lock().iter().all(|member| member.optional || member.standing == Standing::Drained)
+        self.all_out()
+            && self
+                .lock()
+                .iter()
+                .all(|member| member.optional || member.standing == Standing::Drained)
     }
 
     // A panic while the lock was held leaves plain values behind, each of them true.

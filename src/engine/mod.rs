@@ -5,12 +5,12 @@
 //! still tell the truth.
 
 mod ask;
+mod come_back;
 mod event;
 mod leave;
 mod ledger;
 mod plan;
 mod retry;
-mod come_back;
 mod traffic;
 mod wait;
 
@@ -18,6 +18,8 @@ pub use event::{Audience, Event};
 pub use ledger::{Evidence, Ledger, Member, Standing};
 pub use plan::{Plan, Run, Waiting};
 pub use traffic::Traffic;
+
+use std::collections::HashMap;
 
 use tokio::task::JoinSet;
 
@@ -31,7 +33,10 @@ pub async fn deregister(run: &Run, plans: Vec<Plan>) {
 
 /// Puts back what the last `deregister` took out; with `wait`, until it is in service.
 pub async fn register(run: &Run, plans: Vec<Plan>, wait: bool) {
-    each(run, plans, move |run, plan, number| come_back::come_back(run, plan, number, wait)).await;
+    each(run, plans, move |run, plan, number| {
+        come_back::come_back(run, plan, number, wait)
+    })
+    .await;
 }
 
 /// Runs one task for each plan until all have ended or the budget has.
@@ -40,12 +45,21 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut tasks = JoinSet::new();
+    let mut numbers = HashMap::new();
     for (balancer, plan) in plans.into_iter().enumerate() {
         let number = run.ledger.add(placeholder(&plan, balancer));
-        tasks.spawn(task(run.clone(), plan, number));
+        numbers.insert(tasks.spawn(task(run.clone(), plan, number)).id(), number);
     }
-    // A task that panics leaves its entries where they stand, which the ledger tells; the others go on.
-    let all = async { while tasks.join_next().await.is_some() {} };
+    let all = async {
+        while let Some(ended) = tasks.join_next_with_id().await {
+            // A mistake of ours in one provider leaves its entries where they stand; the others go on.
+            if let Err(panic) = ended
+                && let Some(number) = numbers.get(&panic.id())
+            {
+                run.ledger.change(*number, |member| member.error = Some(format!("a mistake in lb-drain: {panic}")));
+            }
+        }
+    };
     // At the end of the budget nothing remains to be done with the answer.
     drop(tokio::time::timeout_at(run.deadline.finish(), all).await);
 }
@@ -68,6 +82,7 @@ fn placeholder(plan: &Plan, balancer: usize) -> Member {
         attempts: 0,
         in_flight: None,
         cut: None,
+        ports: std::collections::BTreeSet::new(),
         state: None,
         error: None,
     }

@@ -36,7 +36,7 @@ impl Sighting {
             "name": self.name,
             "provider": self.identity.provider,
             "endpoint": self.identity.endpoint,
-            "target": self.target.as_str(),
+            "target": Some(self.target.as_str()).filter(|target| !target.is_empty()),
             "rotation": view.map(|view| word(view.rotation)),
             "state": view.map(|view| &view.state),
             "in_flight": view.and_then(|view| view.in_flight),

@@ -52,7 +52,16 @@ struct Shared {
 fn deserialize_budget<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<BudgetFlag>, D::Error> {
-    let text = String::deserialize(deserializer)?;
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "write a duration such as \"30s\", or \"auto\"")]
+    enum Written {
+        Text(String),
+        Number(i64),
+    }
+    let text = match Written::deserialize(deserializer)? {
+        Written::Text(text) => text,
+        Written::Number(number) => number.to_string(),
+    };
     cli::budget(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
@@ -160,7 +169,7 @@ fn plans_of(section: Spanned<DeTable<'_>>, host: &Host) -> Result<Vec<Plan>, (Ra
     let place = |error: &toml::de::Error| error.span().unwrap_or(span.clone());
 
     let shared = Shared::deserialize(deserializer(span.clone(), common.into_iter().collect()))
-        .map_err(|error| (place(&error), error.message().to_owned()))?;
+        .map_err(|error| (place(&error), plain(error.message())))?;
     if let (Some(min), Some(max)) = (shared.min_wait, shared.max_wait)
         && min > max
     {
@@ -180,10 +189,7 @@ fn plans_of(section: Spanned<DeTable<'_>>, host: &Host) -> Result<Vec<Plan>, (Ra
                 format!(r#"there is no provider "{provider}" in this build; write one of: {known}"#),
             )
         }
-        Unusable::Section(error) => {
-            let message = error.message().replace("expected one of", "the keys here are");
-            (place(&error), message)
-        }
+        Unusable::Section(error) => (place(&error), plain(error.message())),
         Unusable::Settings(error) => {
             let at = places
                 .iter()
@@ -203,6 +209,14 @@ fn plans_of(section: Spanned<DeTable<'_>>, host: &Host) -> Result<Vec<Plan>, (Ra
             max_wait: shared.max_wait,
         })
         .collect())
+}
+
+/// serde's words in those of a configuration file.
+fn plain(message: &str) -> String {
+    message
+        .replace("unknown field", "unknown key")
+        .replace("expected one of", "the keys here are")
+        .replace("missing field", "missing key")
 }
 
 fn deserializer<'i>(span: Range<usize>, table: DeTable<'i>) -> ValueDeserializer<'i> {

@@ -56,7 +56,9 @@ where
             if let Err(panic) = ended
                 && let Some(number) = numbers.get(&panic.id())
             {
-                run.ledger.change(*number, |member| member.error = Some(format!("a mistake in lb-drain: {panic}")));
+                run.ledger.change(*number, |member| {
+                    member.error = Some(format!("a mistake in lb-drain: {panic}"))
+                });
             }
         }
     };

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 const FIRST: Duration = Duration::from_millis(50);
 /// The mean of the longest pause, so that one which recovers is asked soon after.
 const LONGEST: Duration = Duration::from_secs(1);
+/// An attempt that gets less than this is not worth making.
+const LAST: Duration = Duration::from_millis(20);
 /// How long the first attempt may take; each further one twice as long. Long enough for TLS with a busy
 /// host, short enough that one lost packet does not eat the budget.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(2);
@@ -47,10 +49,13 @@ impl Retry {
         limit.min(self.until.saturating_duration_since(Instant::now()))
     }
 
-    /// How long to pause before the next attempt; `None` when it would come too late.
+    /// How long to pause before the next attempt; `None` when it would come too late. Near the end, pauses
+    /// halve what is left rather than pass it.
     pub fn pause(&mut self, at_least: Option<Duration>) -> Option<Duration> {
-        let pause = self.pauses.next_backoff()?.max(at_least.unwrap_or_default());
-        (Instant::now() + pause < self.until).then_some(pause)
+        let left = self.until.saturating_duration_since(Instant::now());
+        let at_least = at_least.unwrap_or_default();
+        let pause = self.pauses.next_backoff()?.min(left / 2).max(at_least);
+        (left > LAST && pause < left).then_some(pause)
     }
 }
 

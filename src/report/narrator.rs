@@ -108,13 +108,13 @@ impl Audience for Narrator {
                 in_flight(member.in_flight)
             ),
             Event::Retrying { error, pause } => {
-                if self.first_time(&format!("{label} {error}")) {
-                    say!(warn, member, "{label}: {error}; trying again");
+                if self.first_time(&format!("{name} {error}")) {
+                    say!(warn, member, "{name}: {error} (trying again)");
                 } else {
                     say!(
                         debug,
                         member,
-                        "{label}: {error}; trying again in {}",
+                        "{name}: {error} (trying again in {})",
                         human(*pause)
                     );
                 }
@@ -122,9 +122,9 @@ impl Audience for Narrator {
             Event::Failed => {
                 let error = member.error.as_deref().unwrap_or("no answer");
                 if member.optional {
-                    say!(warn, member, "{label}: {}: {error} (optional)", self.failing);
+                    say!(warn, member, "{name}: {}: {error} (optional)", self.failing);
                 } else {
-                    say!(error, member, "{label}: {}: {error}", self.failing);
+                    say!(error, member, "{name}: {}: {error}", self.failing);
                 }
             }
             Event::PutBack => say!(
@@ -162,7 +162,7 @@ impl Audience for Narrator {
                 member,
                 "{label}: nothing here can show that it has drained, so this waits until the budget ends (set ports, min_wait or max_wait)"
             ),
-            Event::LostSight { error } => say!(warn, member, "{label}: out of rotation, but now {error}"),
+            Event::LostSight { error } => say!(warn, member, "{name}: out of rotation, but now {error}"),
             Event::Remark(remark) => say!(warn, member, "{label}: {remark}"),
             Event::Drained => say!(
                 info,

@@ -30,13 +30,13 @@ pub fn deregistered(members: &[Member], used: Duration, total: Duration) -> Stri
     if !undrained.is_empty() {
         let rest: u64 = undrained.iter().filter_map(|member| member.in_flight).sum();
         let known = undrained.iter().any(|member| member.in_flight.is_some());
-        line.push_str(&format!(", not drained: {}", names(&undrained)));
+        line.push_str(&format!(", not drained: {}", names(&undrained, members)));
         if known {
             line.push_str(&format!(" ({})", in_flight(Some(rest))));
         }
     }
     if !inside.is_empty() {
-        line.push_str(&format!("; may still route here: {}", names(&inside)));
+        line.push_str(&format!("; may still route here: {}", names(&inside, members)));
     }
     line.push_str(&format!("; {} of {} used", human(used), human(total)));
     line
@@ -54,7 +54,7 @@ pub fn registered(members: &[Member], used: Duration) -> String {
         count(all.len() as u64, "load balancer")
     );
     if !outside.is_empty() {
-        line.push_str(&format!("; not back: {}", names(&outside)));
+        line.push_str(&format!("; not back: {}", names(&outside, members)));
     }
     line.push_str(&format!("; {} used", human(used)));
     line
@@ -64,12 +64,20 @@ fn still_in(member: &Member) -> bool {
     matches!(member.standing, Standing::In | Standing::Failed)
 }
 
-/// The names, each once, in order.
-fn names(members: &[&Member]) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    for member in members {
-        if !names.contains(&member.name.as_str()) {
-            names.push(&member.name);
+/// The names, each once, in order; with the endpoint where one name stands for several.
+fn names(some: &[&Member], all: &[Member]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for member in some {
+        let alone = all
+            .iter()
+            .all(|other| other.name != member.name || other.balancer == member.balancer);
+        let name = if alone {
+            member.name.clone()
+        } else {
+            format!("{} ({})", member.name, member.endpoint)
+        };
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     names.join(", ")

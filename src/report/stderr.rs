@@ -29,8 +29,8 @@ pub fn line(mut text: String) {
 pub fn last_words(mut text: String) {
     text.push('\n');
     if writable(Duration::ZERO) {
-        // There is nobody left to tell of a failure.
-        drop(std::io::stderr().write_all(text.as_bytes()));
+        // Past std's lock, which that thread may hold. There is nobody left to tell of a failure.
+        let _ = rustix::io::write(std::io::stderr(), text.as_bytes());
     }
 }
 

@@ -11,7 +11,7 @@ use crate::service::Service;
 
 /// What it is, in a line.
 pub(super) const ABOUT: &str =
-    "the built-in one, with HAProxy's runtime commands, round robin, health checks every 500 ms, redispatch";
+    "built in, with HAProxy's runtime commands: round robin, health checks, redispatch";
 
 /// Starts its tasks, which run as long as the demo does.
 pub(super) fn start(listener: TcpListener, socket: &Path, copies: [&Service; 2]) -> Result<()> {

@@ -33,9 +33,8 @@ pub(super) async fn about(program: &Path) -> Result<String> {
     let said = String::from_utf8_lossy(&said);
     let version = said.split_whitespace().nth(2).unwrap_or("of an unknown version");
     Ok(format!(
-        "the real HAProxy {version} ({}), round robin, health checks every {} ms, redispatch",
-        program.display(),
-        CHECK_EVERY.as_millis()
+        "the real HAProxy {version} ({}): round robin, health checks, redispatch",
+        program.display()
     ))
 }
 

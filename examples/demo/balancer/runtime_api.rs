@@ -60,10 +60,9 @@ fn run(command: &str, servers: &Servers) -> String {
     let words: Vec<&str> = command.split_whitespace().collect();
     match *words {
         ["show", "cli", "level"] => "admin\n".to_owned(),
-        ["show", "info"] => "Name: HAProxy\nVersion: 2.6.12-demo\nStopping: 0\n".to_owned(),
-        // The type mask 4 means servers, and there is nothing else to show here; -1 means all of them.
-        ["show", "stat"] => stat(&servers.lock()),
-        ["show", "stat", BACKEND, "4", "-1"] => stat(&servers.lock()),
+        ["show", "info"] => info(),
+        // One of all proxies, or all (-1); of type 4, servers (there is nothing else to show here); all of them.
+        ["show", "stat"] | ["show", "stat", BACKEND | "-1", "4", "-1"] => stat(&servers.lock()),
         ["show", "stat", _, "4", "-1"] => "No such proxy.\n".to_owned(),
         ["show", "servers", "state"] | ["show", "servers", "state", BACKEND] => state(&servers.lock()),
         ["show", "servers", "state", _] => "Can't find backend.\n".to_owned(),
@@ -121,6 +120,13 @@ fn set_weight(server: &mut Server, weight: &str) -> Result<(), &'static str> {
     server.weight = weight.map_err(|_| "Empty weight string empty or preceded by garbage")?;
     server.weight = server.weight.min(GREATEST_WEIGHT);
     Ok(())
+}
+
+fn info() -> String {
+    format!(
+        "Name: HAProxy\nVersion: 2.6.12-demo\nPid: {}\nStopping: 0\n",
+        std::process::id()
+    )
 }
 
 fn stat(servers: &[Server]) -> String {

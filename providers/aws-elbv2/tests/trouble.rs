@@ -231,6 +231,7 @@ async fn a_service_in_trouble_is_asked_again() {
             .deregister(&target, Firmness::Drain)
             .await
             .expect("accepted");
+        fake.set_state(&arn, INSTANCE_ID, 8080, "healthy", "");
     }
 }
 
@@ -341,7 +342,11 @@ async fn an_instance_without_a_role_has_no_credentials() {
     says(
         &error,
         Lifetime::Permanent,
-        &["has no AWS credentials", "tells of no role", "attach an IAM role"],
+        &[
+            "has no AWS credentials",
+            "tells of no role",
+            "attach an IAM role",
+        ],
     );
 }
 

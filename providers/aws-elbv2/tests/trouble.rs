@@ -342,11 +342,7 @@ async fn an_instance_without_a_role_has_no_credentials() {
     says(
         &error,
         Lifetime::Permanent,
-        &[
-            "has no AWS credentials",
-            "tells of no role",
-            "attach an IAM role",
-        ],
+        &["has no AWS credentials", "tells of no role", "attach an IAM role"],
     );
 }
 

@@ -2,5 +2,6 @@
 
 pub mod elbv2;
 pub mod imds;
+pub mod moto;
 mod server;
 mod tls;

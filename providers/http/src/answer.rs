@@ -1,5 +1,6 @@
 //! An answer, read up to a limit.
 
+use http_body_util::BodyExt;
 use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
@@ -21,24 +22,40 @@ pub(crate) struct Answer {
 impl Answer {
     /// Reads an answer to its end or the limit. What goes wrong on the way is kept for those who need the
     /// body: for everybody else the status has said it all.
-    pub(crate) async fn read(mut response: Response) -> Self {
+    ///
+    /// Trailers count as headers: Caddy sends its ETag as one (RFC 9110, section 6.5).
+    pub(crate) async fn read(response: Response) -> Self {
+        let (head, mut body) = hyper::http::Response::from(response).into_parts();
         let mut answer = Self {
-            status: response.status(),
-            headers: std::mem::take(response.headers_mut()),
+            status: head.status,
+            headers: head.headers,
             body: Vec::new(),
             broken: None,
         };
         loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if answer.body.len() + chunk.len() > LIMIT => {
+            let frame = match body.frame().await {
+                None => return answer,
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    answer.broken = Some(format!("its answer broke off: {}", crate::failure::cause(&error)));
+                    return answer;
+                }
+            };
+            match frame.into_data() {
+                Ok(data) if answer.body.len() + data.len() > LIMIT => {
                     answer.broken = Some("its answer is longer than 1 MiB".to_owned());
                     return answer;
                 }
-                Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
-                Ok(None) => return answer,
-                Err(error) => {
-                    answer.broken = Some(format!("its answer broke off: {}", crate::failure::cause(&error)));
-                    return answer;
+                Ok(data) => answer.body.extend_from_slice(&data),
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    // A repeated header has no name of its own; the first of each is enough.
+                    for (name, value) in trailers
+                        .into_iter()
+                        .filter_map(|(name, value)| Some((name?, value)))
+                    {
+                        answer.headers.entry(name).or_insert(value);
+                    }
                 }
             }
         }

@@ -227,6 +227,13 @@ impl Call {
             .address
             .render(&values)
             .map_err(|why| fail(format!("url: {why}")))?;
+        let query = located.url.query().unwrap_or_default();
+        secrets.add_likely(
+            query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(_, value)| value),
+        );
         let mut headers = HeaderMap::new();
         for (name, content) in &self.headers {
             let value = content
@@ -258,6 +265,15 @@ impl Call {
             if place == Place::Json && !headers.contains_key(CONTENT_TYPE) {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             }
+            if matches!(
+                self.body,
+                Some(Text {
+                    from: From::File(_),
+                    ..
+                })
+            ) {
+                secrets.add_likely(text.split(|c: char| c == '"' || c.is_whitespace()));
+            }
             bytes = Some(text.into_bytes());
         }
         Ok(Sent {
@@ -284,7 +300,7 @@ impl Sent<'_> {
     /// Whether it carries what must not be read on the way, on a way where it can be.
     pub(crate) fn is_exposed(&self) -> bool {
         let plain = self.url.scheme() == "http" && !matches!(self.route, Route::Unix(_));
-        plain && !self.secrets.is_empty() && !crate::client::is_loopback(&self.url)
+        plain && self.secrets.is_any() && !crate::client::is_loopback(&self.url)
     }
 
     /// Sends it and reads the answer, through redirects within the same server. `expected` says whether a

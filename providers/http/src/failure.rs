@@ -124,7 +124,8 @@ pub(crate) fn tls_cause(error: &rustls::Error) -> (String, Option<&'static str>)
     use AlertDescription as Alert;
     use CertificateError as Certificate;
     match error {
-        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => (
+        // A bad signature: its authority has the name of one that is trusted, but not its key.
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => (
             "its certificate is signed by nobody whom this host trusts".to_owned(),
             Some("name the authority's certificate in ca_file"),
         ),
@@ -151,6 +152,7 @@ pub(crate) fn tls_cause(error: &rustls::Error) -> (String, Option<&'static str>)
             alert @ (Alert::CertificateRequired
             | Alert::BadCertificate
             | Alert::UnknownCA
+            | Alert::DecryptError
             | Alert::HandshakeFailure
             | Alert::AccessDenied
             | Alert::CertificateUnknown

@@ -59,16 +59,25 @@ impl fmt::Debug for Source {
 
 /// The secrets of one request, and the way to take them out of a text that echoes them.
 #[derive(Debug, Default)]
-pub(crate) struct Secrets(Vec<SecretString>);
+pub(crate) struct Secrets {
+    hidden: Vec<SecretString>,
+    /// Whether there is more than what is only likely to be one.
+    certain: bool,
+}
 
 impl Secrets {
     /// Keeps a secret, and the forms in which an answer may repeat it: as it is, in a URL, in JSON.
     pub(crate) fn add(&mut self, secret: &str) {
+        self.certain = true;
+        self.hide_too(secret);
+    }
+
+    fn hide_too(&mut self, secret: &str) {
         let json = crate::values::json_string(secret);
         let url = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
         for form in [secret, &json, &url] {
             if !form.is_empty() {
-                self.0.push(SecretString::from(form));
+                self.hidden.push(SecretString::from(form));
             }
         }
     }
@@ -81,15 +90,26 @@ impl Secrets {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Keeps what is likely to be one among ordinary words: the values of a query, the strings of a body's
+    /// file. Short ones are states and numbers, without which a refusal could not be understood.
+    pub(crate) fn add_likely<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
+        /// No token worth the name is shorter.
+        const SHORTEST: usize = 8;
+        values
+            .filter(|value| value.len() >= SHORTEST)
+            .for_each(|value| self.hide_too(value));
+    }
+
+    /// Whether something is secret for certain.
+    pub(crate) fn is_any(&self) -> bool {
+        self.certain
     }
 
     /// The text with `***` for every secret in it.
     pub(crate) fn hide(&self, text: &str) -> String {
         let mut text = text.to_owned();
         // The longest first: a shorter one may be part of it.
-        let mut secrets: Vec<&str> = self.0.iter().map(ExposeSecret::expose_secret).collect();
+        let mut secrets: Vec<&str> = self.hidden.iter().map(ExposeSecret::expose_secret).collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         for secret in secrets {
             text = text.replace(secret, "***");

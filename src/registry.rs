@@ -103,3 +103,27 @@ pub fn from_flags(
     }
     Ok(balancers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provider_has_a_row_in_the_documentation_and_a_folder() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let rows = std::fs::read_to_string(root.join("providers/README.md")).expect("the list");
+        for provider in PROVIDERS {
+            assert!(
+                rows.contains(&format!("| [{provider}]({provider}/README.md) |")),
+                "no row for {provider}"
+            );
+            assert!(
+                root.join("providers").join(provider).join("README.md").exists(),
+                "no README for {provider}"
+            );
+        }
+        // And the other way round: what is listed is built by default.
+        #[cfg(all(feature = "haproxy", feature = "aws-elbv2", feature = "http"))]
+        assert_eq!(rows.matches("/README.md) |").count(), PROVIDERS.len());
+    }
+}

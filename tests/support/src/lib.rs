@@ -1,7 +1,5 @@
 //! What the tests of `lb-drain` share.
 
-mod server;
-mod tls;
 pub mod behaviour;
 pub mod certificates;
 pub mod elbv2;
@@ -9,3 +7,5 @@ pub mod haproxy;
 pub mod http;
 pub mod imds;
 pub mod moto;
+mod server;
+mod tls;

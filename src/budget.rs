@@ -125,7 +125,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn finish_then_guard_then_deadline() {
-        for total in [SHORTEST, Duration::from_secs(2), DEFAULT, Duration::from_secs(3600)] {
+        for total in [
+            SHORTEST,
+            Duration::from_secs(2),
+            DEFAULT,
+            Duration::from_secs(3600),
+        ] {
             let deadline = Deadline::new(total, Duration::ZERO);
             assert!(deadline.cut() < deadline.finish());
             assert!(deadline.finish() < deadline.guard());

@@ -76,9 +76,12 @@ impl Record {
             return Ok(());
         }
         let scratch = path.with_extension(format!("{}.tmp", std::process::id()));
-        let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&scratch).and_then(|mut file| {
-            file.write_all(&serde_json::to_vec_pretty(entry)?)
-        });
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&scratch)
+            .and_then(|mut file| file.write_all(&serde_json::to_vec_pretty(entry)?));
         let moved = written.and_then(|()| fs::rename(&scratch, &path));
         if moved.is_err() {
             // Best effort: the scratch file may not even exist.
@@ -91,7 +94,11 @@ impl Record {
     #[must_use]
     pub fn entries(&self, identity: &Identity) -> (Vec<Entry>, Vec<String>) {
         let (mut entries, mut ignored) = (Vec::new(), Vec::new());
-        let Some(files) = self.directory.as_ref().and_then(|directory| fs::read_dir(directory).ok()) else {
+        let Some(files) = self
+            .directory
+            .as_ref()
+            .and_then(|directory| fs::read_dir(directory).ok())
+        else {
             return (entries, ignored);
         };
         for path in files.flatten().map(|file| file.path()) {
@@ -126,8 +133,15 @@ impl Record {
             ));
         };
         let key = format!("{provider}\0{endpoint}\0{target}");
-        let readable: String = target.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(64).collect();
-        Ok(directory.join(format!("{provider}-{readable}-{:016x}.json", fnv1a(key.as_bytes()))))
+        let readable: String = target
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .take(64)
+            .collect();
+        Ok(directory.join(format!(
+            "{provider}-{readable}-{:016x}.json",
+            fnv1a(key.as_bytes())
+        )))
     }
 }
 

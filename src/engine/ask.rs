@@ -37,7 +37,12 @@ impl Entry<'_> {
     }
 
     /// Asks until there is an answer, the failure is permanent, or `until` comes: then the last failure.
-    pub(super) async fn insist<T, F>(&self, verb: &str, until: Instant, mut ask: impl FnMut() -> F) -> Result<T>
+    pub(super) async fn insist<T, F>(
+        &self,
+        verb: &str,
+        until: Instant,
+        mut ask: impl FnMut() -> F,
+    ) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
@@ -65,13 +70,21 @@ impl Entry<'_> {
     }
 
     /// Asks once, for at most `limit`.
-    pub(super) async fn once<T>(&self, verb: &str, limit: Duration, answer: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(super) async fn once<T>(
+        &self,
+        verb: &str,
+        limit: Duration,
+        answer: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         match timeout(limit, answer).await {
             Ok(answer) => answer,
             Err(_) => {
                 let identity = self.plan.balancer.identity();
                 Err(Error::temporary(
-                    format!("{} {} did not answer ({verb})", identity.provider, identity.endpoint),
+                    format!(
+                        "{} {} did not answer ({verb})",
+                        identity.provider, identity.endpoint
+                    ),
                     format!("nothing within {}", lb_drain_api::duration::human(limit)),
                 ))
             }

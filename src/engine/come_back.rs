@@ -60,7 +60,9 @@ async fn returns(entry: &Entry<'_>) -> Result<Vec<Return>, Error> {
             })
             .collect());
     }
-    let found = entry.insist("find", entry.run.deadline.finish(), || balancer.find()).await?;
+    let found = entry
+        .insist("find", entry.run.deadline.finish(), || balancer.find())
+        .await?;
     let mut returns = Vec::new();
     for found in found {
         if let Err(error) = found.view {
@@ -75,7 +77,10 @@ async fn returns(entry: &Entry<'_>) -> Result<Vec<Return>, Error> {
     if returns.is_empty() {
         let identity = balancer.identity();
         return Err(Error::permanent(
-            format!("{} {} has no entry of this host", identity.provider, identity.endpoint),
+            format!(
+                "{} {} has no entry of this host",
+                identity.provider, identity.endpoint
+            ),
             "none is on record, and none matches the configuration",
         )
         .advise("name it in the configuration"));
@@ -99,7 +104,9 @@ async fn come_back_one(entry: &Entry<'_>, back: &Return, wait: bool) -> Result<(
         .await?;
     let mut pace = balancer.schedule().pace;
     loop {
-        let view = entry.insist("look", until, || balancer.look(&back.target)).await?;
+        let view = entry
+            .insist("look", until, || balancer.look(&back.target))
+            .await?;
         entry.change(|member| member.state = Some(view.state.clone()));
         let back_in = match view.rotation {
             Rotation::InService | Rotation::Unknown => true,

@@ -18,7 +18,10 @@ pub(super) async fn leave(run: Run, plan: Plan, number: usize) {
         plan: &plan,
         number,
     };
-    let found = match entry.insist("find", run.deadline.finish(), || plan.balancer.find()).await {
+    let found = match entry
+        .insist("find", run.deadline.finish(), || plan.balancer.find())
+        .await
+    {
         Ok(found) => found,
         Err(error) => return entry.fail(&error),
     };
@@ -33,7 +36,8 @@ pub(super) async fn leave(run: Run, plan: Plan, number: usize) {
         .collect();
     for (number, found) in numbers.into_iter().zip(found) {
         let (run, plan) = (run.clone(), plan.clone());
-        run.ledger.change(number, |member| member.target = Some(found.target.to_string()));
+        run.ledger
+            .change(number, |member| member.target = Some(found.target.to_string()));
         tasks.spawn(async move {
             let entry = Entry {
                 run: &run,
@@ -79,8 +83,14 @@ async fn leave_one(entry: &Entry<'_>, found: Found) -> Result<(), Error> {
     };
     let out = Instant::now();
     let used = entry.run.deadline.used();
-    let event = if already_out { Event::AlreadyOut } else { Event::OutOfRotation };
-    let in_flight = view.in_flight.or_else(|| entry.run.traffic.in_flight(&ports(entry, &view)));
+    let event = if already_out {
+        Event::AlreadyOut
+    } else {
+        Event::OutOfRotation
+    };
+    let in_flight = view
+        .in_flight
+        .or_else(|| entry.run.traffic.in_flight(&ports(entry, &view)));
     entry.tell(&event, |member| {
         member.standing = Standing::Out;
         member.deregistered = Some(used);
@@ -127,7 +137,10 @@ pub(super) async fn take_out(entry: &Entry<'_>, target: &Target, firmness: Firmn
         }
         let identity = balancer.identity();
         let error = Error::temporary(
-            format!("{} {} accepted that {target} leaves", identity.provider, identity.endpoint),
+            format!(
+                "{} {} accepted that {target} leaves",
+                identity.provider, identity.endpoint
+            ),
             format!("but its state still is {}", view.state),
         );
         let Some(pause) = again.pause(None) else {
@@ -146,7 +159,9 @@ pub(super) async fn take_out(entry: &Entry<'_>, target: &Target, firmness: Firmn
 
 async fn look(entry: &Entry<'_>, target: &Target) -> Result<View, Error> {
     entry
-        .insist("look", entry.run.deadline.finish(), || entry.plan.balancer.look(target))
+        .insist("look", entry.run.deadline.finish(), || {
+            entry.plan.balancer.look(target)
+        })
         .await
 }
 
@@ -161,7 +176,8 @@ fn keep(entry: &Entry<'_>, target: &Target, view: &View, by_us: bool) {
         before: view.before.clone(),
     });
     if let Err(error) = kept {
-        let remark = format!("how it was cannot be recorded ({error}); register will follow the configuration");
+        let remark =
+            format!("how it was cannot be recorded ({error}); register will follow the configuration");
         entry.tell(&Event::Remark(remark), |_| {});
     }
 }

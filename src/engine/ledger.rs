@@ -148,13 +148,19 @@ impl Ledger {
     /// Whether no load balancer that matters may still route requests here.
     #[must_use]
     pub fn all_out(&self) -> bool {
-        self.lock().iter().all(|member| member.optional || matches!(member.standing, Standing::Out | Standing::Drained))
+        self.lock()
+            .iter()
+            .all(|member| member.optional || matches!(member.standing, Standing::Out | Standing::Drained))
     }
 
     /// Whether, on top of [`Ledger::all_out`], nothing is in flight any more.
     #[must_use]
     pub fn all_drained(&self) -> bool {
-        self.all_out() && self.lock().iter().all(|member| member.optional || member.standing == Standing::Drained)
+        self.all_out()
+            && self
+                .lock()
+                .iter()
+                .all(|member| member.optional || member.standing == Standing::Drained)
     }
 
     // A panic while the lock was held leaves plain values behind, each of them true.

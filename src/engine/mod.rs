@@ -5,12 +5,12 @@
 //! still tell the truth.
 
 mod ask;
+mod come_back;
 mod event;
 mod leave;
 mod ledger;
 mod plan;
 mod retry;
-mod come_back;
 mod traffic;
 mod wait;
 
@@ -31,7 +31,10 @@ pub async fn deregister(run: &Run, plans: Vec<Plan>) {
 
 /// Puts back what the last `deregister` took out; with `wait`, until it is in service.
 pub async fn register(run: &Run, plans: Vec<Plan>, wait: bool) {
-    each(run, plans, move |run, plan, number| come_back::come_back(run, plan, number, wait)).await;
+    each(run, plans, move |run, plan, number| {
+        come_back::come_back(run, plan, number, wait)
+    })
+    .await;
 }
 
 /// Runs one task for each plan until all have ended or the budget has.

@@ -69,14 +69,20 @@ mod tests {
             }
         }
         assert!(firsts.iter().all(|pause| *pause <= FIRST * 2));
-        assert!(firsts.iter().any(|pause| *pause < FIRST / 4), "full jitter reaches down to nothing");
+        assert!(
+            firsts.iter().any(|pause| *pause < FIRST / 4),
+            "full jitter reaches down to nothing"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn ends_when_the_next_attempt_would_come_too_late() {
         let mut retry = Retry::until(Instant::now() + Duration::from_secs(5));
         assert_eq!(retry.pause(Some(Duration::from_secs(6))), None);
-        assert_eq!(retry.pause(Some(Duration::from_secs(4))), Some(Duration::from_secs(4)));
+        assert_eq!(
+            retry.pause(Some(Duration::from_secs(4))),
+            Some(Duration::from_secs(4))
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -60,7 +60,10 @@ impl Traffic {
         if ports.is_empty() || sight.blind.is_some() {
             return None;
         }
-        ports.iter().map(|port| sight.ports.get(port).map(|port| port.in_flight)).sum()
+        ports
+            .iter()
+            .map(|port| sight.ports.get(port).map(|port| port.in_flight))
+            .sum()
     }
 
     /// Since when nothing has been in flight on these ports; `None` while something is, or that is not
@@ -71,7 +74,11 @@ impl Traffic {
             return None;
         }
         let sight = self.sight.borrow();
-        ports.iter().filter_map(|port| sight.ports.get(port)).map(|port| port.quiet_since).max()
+        ports
+            .iter()
+            .filter_map(|port| sight.ports.get(port))
+            .map(|port| port.quiet_since)
+            .max()
     }
 
     /// Why nothing can be seen, where that is so.
@@ -88,7 +95,11 @@ impl Traffic {
     }
 }
 
-async fn run(mut evidence: Box<dyn Evidence>, mut wanted: watch::Receiver<BTreeSet<u16>>, sights: watch::Sender<Sight>) {
+async fn run(
+    mut evidence: Box<dyn Evidence>,
+    mut wanted: watch::Receiver<BTreeSet<u16>>,
+    sights: watch::Sender<Sight>,
+) {
     loop {
         let ports = wanted.borrow_and_update().clone();
         let begun = Instant::now();
@@ -99,7 +110,10 @@ async fn run(mut evidence: Box<dyn Evidence>, mut wanted: watch::Receiver<BTreeS
                 Ok(traffic) => {
                     sight.blind = None;
                     for (port, traffic) in traffic {
-                        let entry = sight.ports.entry(port).or_insert(Port { in_flight: 0, quiet_since: now });
+                        let entry = sight.ports.entry(port).or_insert(Port {
+                            in_flight: 0,
+                            quiet_since: now,
+                        });
                         entry.in_flight = traffic.in_flight;
                         if traffic.in_flight > 0 {
                             entry.quiet_since = now;

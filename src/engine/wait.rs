@@ -98,7 +98,10 @@ impl Drain<'_> {
             Terms::default()
         } else {
             let until = (Instant::now() + TERMS).min(run.deadline.finish());
-            let asked = self.entry.insist("terms", until, || plan.balancer.terms(self.target)).await;
+            let asked = self
+                .entry
+                .insist("terms", until, || plan.balancer.terms(self.target))
+                .await;
             asked.unwrap_or_else(|error| Terms {
                 remark: Some(format!("its delays are not known: {error}")),
                 ..Terms::default()
@@ -109,12 +112,18 @@ impl Drain<'_> {
         }
         self.floor = plan.min_wait.or(terms.min_wait).unwrap_or_default();
         // Where changes take effect after the delay has passed, the delay proves nothing before that.
-        self.delay = plan.max_wait.or(terms.max_wait).map(|delay| delay.max(self.floor));
+        self.delay = plan
+            .max_wait
+            .or(terms.max_wait)
+            .map(|delay| delay.max(self.floor));
         let left = run.deadline.finish().saturating_duration_since(self.out);
         if self.floor > left {
             let floor = self.floor;
             self.entry.tell(&Event::FloorBeyondBudget { floor, left }, |_| {});
-        } else if let Some(delay) = self.delay.filter(|delay| *delay > left && self.reported.is_none()) {
+        } else if let Some(delay) = self
+            .delay
+            .filter(|delay| *delay > left && self.reported.is_none())
+        {
             self.entry.tell(&Event::DelayBeyondBudget { delay, left }, |_| {});
         }
         if self.delay.is_none() && self.reported.is_none() && self.ports.is_empty() && !self.gone {
@@ -139,7 +148,8 @@ impl Drain<'_> {
 
     /// The load balancer's own number, else what this host's connections show.
     fn in_flight(&self) -> Option<u64> {
-        self.reported.or_else(|| self.entry.run.traffic.in_flight(&self.ports))
+        self.reported
+            .or_else(|| self.entry.run.traffic.in_flight(&self.ports))
     }
 
     /// This host's connections are evidence where the load balancer does not count for itself: what it
@@ -162,7 +172,9 @@ impl Drain<'_> {
                 return Some(Evidence::Connections);
             }
         }
-        self.delay.filter(|delay| now >= self.out + *delay).map(|_| Evidence::Delay)
+        self.delay
+            .filter(|delay| now >= self.out + *delay)
+            .map(|_| Evidence::Delay)
     }
 
     /// When something may have changed without anybody telling us.
@@ -190,7 +202,11 @@ impl Drain<'_> {
     }
 
     fn wants_firm(&self) -> bool {
-        !self.firm && self.schedule.firm_after.is_some_and(|after| Instant::now() >= self.out + after)
+        !self.firm
+            && self
+                .schedule
+                .firm_after
+                .is_some_and(|after| Instant::now() >= self.out + after)
     }
 
     async fn take_firm(&mut self) {
@@ -211,7 +227,11 @@ impl Drain<'_> {
     async fn cut_what_is_left(&mut self) {
         self.cut = true;
         let until = self.entry.run.deadline.finish();
-        match self.entry.insist("cut", until, || self.entry.plan.balancer.cut(self.target)).await {
+        match self
+            .entry
+            .insist("cut", until, || self.entry.plan.balancer.cut(self.target))
+            .await
+        {
             Ok(()) => {
                 let in_flight = self.in_flight();
                 self.entry.tell(&Event::Cut, |member| member.cut = in_flight);
@@ -226,7 +246,10 @@ impl Drain<'_> {
         let begun = Instant::now();
         let left = self.entry.run.deadline.left();
         let limit = left.min(self.schedule.pace.far.max(Duration::from_secs(2)));
-        let looked = self.entry.once("look", limit, self.entry.plan.balancer.look(self.target)).await;
+        let looked = self
+            .entry
+            .once("look", limit, self.entry.plan.balancer.look(self.target))
+            .await;
         let cost = begun.elapsed();
         match looked {
             Ok(view) if view.rotation.may_route() => {
@@ -234,7 +257,11 @@ impl Drain<'_> {
                     member.standing = Standing::In;
                     member.state = Some(view.state.clone());
                 });
-                let firmness = if self.firm { Firmness::Firm } else { Firmness::Drain };
+                let firmness = if self.firm {
+                    Firmness::Firm
+                } else {
+                    Firmness::Drain
+                };
                 match take_out(self.entry, self.target, firmness).await {
                     Ok(view) => {
                         self.saw(&view);
@@ -275,8 +302,14 @@ impl Drain<'_> {
     /// share. Slow paces are jittered, so that a fleet that stops together does not ask together.
     fn pause(&self, cost: Duration) -> Duration {
         let pace = self.schedule.pace;
-        let many = u32::try_from(self.in_flight().unwrap_or(u64::MAX)).unwrap_or(u32::MAX).max(1);
-        let pause = pace.near.saturating_mul(many).min(pace.far).max(cost * pace.share);
+        let many = u32::try_from(self.in_flight().unwrap_or(u64::MAX))
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let pause = pace
+            .near
+            .saturating_mul(many)
+            .min(pace.far)
+            .max(cost * pace.share);
         if pace.far < Duration::from_secs(2) {
             pause
         } else {
@@ -288,7 +321,11 @@ impl Drain<'_> {
         let used = self.entry.run.deadline.used();
         let in_flight = self.in_flight();
         let left_over = evidence == Evidence::Delay && in_flight.is_some_and(|n| n > 0);
-        let event = if left_over { Event::DelayPassed } else { Event::Drained };
+        let event = if left_over {
+            Event::DelayPassed
+        } else {
+            Event::Drained
+        };
         self.entry.tell(&event, |member| {
             member.evidence = Some(evidence);
             member.in_flight = in_flight;

@@ -1,1 +1,3 @@
 //! What the tests of `lb-drain` share.
+
+pub mod http1;

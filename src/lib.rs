@@ -1,3 +1,16 @@
 //! `lb-drain` as a library: the orchestrator behind the binary of the same name.
 
+pub mod budget;
+pub mod cli;
+mod commands;
+pub mod config;
+pub mod engine;
 pub mod evidence;
+pub mod exit;
+mod guard;
+mod main_process;
+pub mod record;
+pub mod registry;
+pub mod report;
+
+pub use commands::run;

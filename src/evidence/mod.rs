@@ -26,3 +26,14 @@ pub struct Traffic {
     /// How long ago a byte last moved on any connection that is open now. `None`: on none of them, ever.
     pub last_moved: Option<Duration>,
 }
+pub struct SocketEvidence;
+impl SocketEvidence {
+    pub fn new(_: Option<u32>) -> Self {
+        Self
+    }
+}
+impl Evidence for SocketEvidence {
+    fn look(&mut self, _: &BTreeSet<u16>) -> io::Result<BTreeMap<u16, Traffic>> {
+        Ok(BTreeMap::new())
+    }
+}

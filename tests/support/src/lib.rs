@@ -1,4 +1,9 @@
 //! What the tests of `lb-drain` share.
 
 pub mod certificates;
+pub mod elbv2;
 pub mod http;
+pub mod imds;
+pub mod moto;
+mod server;
+mod tls;

@@ -1,0 +1,371 @@
+//! The verbs.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use lb_drain_api::{
+    Error, Finding, Firmness, Found, Identity, LoadBalancer, Pace, Result, Rotation, Schedule, Target, Terms,
+    View, async_trait,
+};
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::command::{Command, Server, State};
+use crate::endpoint::Endpoint;
+use crate::entry::{Entry, Own, Stat};
+use crate::restore::{self, Before};
+use crate::{answer::Answer, check};
+
+/// HAProxy answers in a fraction of a millisecond, and counts: while little is in flight, the end is seen
+/// at once, and a thousand looks a second would not be felt either.
+const PACE: Pace = Pace {
+    first: Duration::ZERO,
+    near: Duration::from_millis(10),
+    far: Duration::from_secs(1),
+    share: 100,
+};
+
+/// How many servers are asked for on one connection: each may take two commands, and a command line has to fit
+/// into a buffer of HAProxy (`tune.bufsize`, 16 kB unless configured).
+const SERVERS_AT_ONCE: usize = 32;
+
+/// One HAProxy.
+#[derive(Debug)]
+pub(crate) struct Haproxy {
+    client: Client,
+    identity: Identity,
+    selection: Selection,
+    own: Own,
+    maint_after: Option<Duration>,
+    shutdown_sessions: bool,
+    process: Process,
+}
+
+/// Which servers stand for this host.
+#[derive(Debug, Clone)]
+pub(crate) enum Selection {
+    /// These, already validated.
+    Names(Vec<Target>),
+    /// Those with an address of this host and one of these ports.
+    Address {
+        /// The ports of the service that stops.
+        ports: Vec<u16>,
+    },
+}
+
+/// What there is under a name.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// A server.
+    Entry(Entry),
+    /// The backend, with these servers.
+    OtherServers(Vec<String>),
+    /// No such backend.
+    Nothing,
+}
+
+impl Haproxy {
+    /// A HAProxy at this socket. Nothing is sent.
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        selection: Selection,
+        own: Own,
+        maint_after: Option<Duration>,
+        shutdown_sessions: bool,
+    ) -> Self {
+        Self {
+            identity: Identity {
+                provider: "haproxy",
+                endpoint: endpoint.to_string(),
+            },
+            client: Client::new(endpoint),
+            selection,
+            own,
+            maint_after,
+            shutdown_sessions,
+            process: Process::default(),
+        }
+    }
+
+    /// The client of this HAProxy.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Time in drain after which maintenance is asked for.
+    pub(crate) fn maint_after(&self) -> Option<Duration> {
+        self.maint_after
+    }
+
+    /// The servers that stand for this host.
+    pub(crate) async fn targets(&self) -> Result<Vec<Target>> {
+        let ports = match &self.selection {
+            Selection::Names(targets) => return Ok(targets.clone()),
+            Selection::Address { ports } => ports,
+        };
+        self.client
+            .read(&[Command::ShowState(None)], |answer| {
+                answer
+                    .states
+                    .iter()
+                    .flatten()
+                    .filter(|row| ports.contains(&row.port) && self.own.is_ours(row.address))
+                    .map(|row| Target::new(format!("{}/{}", row.backend, row.server)))
+                    .collect()
+            })
+            .await
+    }
+
+    /// What there is under these names, states and statistics.
+    pub(crate) async fn see(&self, targets: &[Target]) -> Result<Vec<Seen>> {
+        let mut all = Vec::with_capacity(targets.len());
+        for targets in targets.chunks(SERVERS_AT_ONCE) {
+            let servers = targets.iter().map(server).collect::<Result<Vec<_>>>()?;
+            let mut commands = vec![Command::ShowInfo];
+            for server in &servers {
+                if !commands.contains(&Command::ShowState(Some(server.backend))) {
+                    commands.push(Command::ShowState(Some(server.backend)));
+                    commands.push(Command::ShowStat(server.backend));
+                }
+            }
+            let mut seen = self
+                .client
+                .read(&commands, |answer| {
+                    self.process.is(answer.pid);
+                    let see = |&server: &Server<'_>| see(answer, server, &self.own);
+                    servers.iter().map(see).collect::<Vec<_>>()
+                })
+                .await?;
+            for (server, seen) in servers.iter().zip(&mut seen) {
+                if let Seen::Entry(entry) = seen {
+                    self.complete(*server, entry).await?;
+                }
+            }
+            all.append(&mut seen);
+        }
+        Ok(all)
+    }
+
+    /// Looks for statistics that are not shown under the backend's name: up to HAProxy 3.2 a frontend may bear
+    /// the same name and is shown instead. They are shown under its number then, unless another proxy's
+    /// *name* is that number; and among all, unless the backend is disabled.
+    async fn complete(&self, server: Server<'_>, entry: &mut Entry) -> Result<()> {
+        let id = entry.backend_id.clone();
+        for proxy in [id.as_str(), "-1"] {
+            if entry.stat.is_none() {
+                let commands = [Command::ShowState(Some(server.backend)), Command::ShowStat(proxy)];
+                entry.stat = self.client.read(&commands, |answer| stat(answer, server)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The state of one server, read for a change that depends on it. Without statistics: it has to be quick.
+    async fn state(&self, target: &Target) -> Result<Entry> {
+        let server = server(target)?;
+        let seen = self
+            .client
+            .read(&[Command::ShowState(Some(server.backend))], |answer| {
+                see(answer, server, &self.own)
+            })
+            .await?;
+        match seen {
+            Seen::Entry(entry) => Ok(entry),
+            absent => Err(self.absent(server, &absent).await),
+        }
+    }
+
+    /// The error of a name that HAProxy does not know.
+    pub(crate) async fn absent(&self, server: Server<'_>, seen: &Seen) -> Error {
+        let what = format!("{} does not know {server}", self.client);
+        let (why, kind, mut names) = match seen {
+            Seen::OtherServers(names) => ("No such server", "servers", names.clone()),
+            Seen::Entry(_) | Seen::Nothing => ("No such backend", "backends", self.backends().await),
+        };
+        names.sort_unstable();
+        names.dedup();
+        Error::permanent(what, why).advise(listed(kind, server.backend, &names))
+    }
+
+    async fn backends(&self) -> Vec<String> {
+        let names = self.client.read(&[Command::ShowState(None)], |answer| {
+            let rows = answer.states.iter().flatten();
+            rows.map(|row| row.backend.to_owned()).collect()
+        });
+        // The names only help to find a mistake; without them it is still named.
+        names.await.unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl LoadBalancer for Haproxy {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn schedule(&self) -> Schedule {
+        Schedule {
+            firm_after: self.maint_after,
+            cut: self.shutdown_sessions,
+            pace: PACE,
+        }
+    }
+
+    async fn find(&self) -> Result<Vec<Found>> {
+        let targets = self.targets().await?;
+        let seen = self.see(&targets).await?;
+        let mut found = Vec::with_capacity(targets.len());
+        for (target, seen) in targets.into_iter().zip(seen) {
+            let view = match &seen {
+                Seen::Entry(entry) => Ok(entry.view(self.process.is_the_first())),
+                absent => Err(self.absent(server(&target)?, absent).await),
+            };
+            found.push(Found { target, view });
+        }
+        Ok(found)
+    }
+
+    async fn look(&self, target: &Target) -> Result<View> {
+        let seen = self.see(std::slice::from_ref(target)).await?;
+        match seen.into_iter().next() {
+            Some(Seen::Entry(entry)) => Ok(entry.view(self.process.is_the_first())),
+            // It was there when it was found. Now a reload or `del server` has taken it out for good,
+            // while an old process may still serve requests.
+            _ => Ok(View {
+                rotation: Rotation::Out,
+                in_flight: None,
+                state: "removed from HAProxy".to_owned(),
+                ports: Vec::new(),
+                before: Value::Null,
+            }),
+        }
+    }
+
+    async fn terms(&self, _target: &Target) -> Result<Terms> {
+        // Changes take effect before they are answered, and HAProxy waits for requests without end.
+        Ok(Terms::default())
+    }
+
+    async fn deregister(&self, target: &Target, firmness: Firmness) -> Result<()> {
+        // `state drain` would take a server out of maintenance, so its state is read first, and anew each
+        // time: between two tries somebody may have put it there.
+        let admin = self.state(target).await?.admin;
+        let state = match firmness {
+            Firmness::Drain if !admin.is_out() => State::Drain,
+            Firmness::Firm if !admin.in_maint() => State::Maint,
+            Firmness::Drain | Firmness::Firm => return Ok(()),
+        };
+        self.client.write(Command::SetState(server(target)?, state)).await
+    }
+
+    async fn cut(&self, target: &Target) -> Result<()> {
+        // Only a read finds out whether this is the master's socket.
+        self.state(target).await?;
+        self.client
+            .write(Command::ShutdownSessions(server(target)?))
+            .await
+    }
+
+    async fn register(&self, target: &Target, before: Option<&Value>) -> Result<()> {
+        let server = server(target)?;
+        let who = || format!("{} {server}", self.client);
+        let before = before.map(|value| Before::from_value(value, who)).transpose()?;
+        let now = self.state(target).await?;
+        let plan = restore::plan(before, &now, self.maint_after.is_some()).map_err(|_| {
+            Error::permanent(
+                format!("{} is left as it is", who()),
+                "it was put in maintenance by somebody else",
+            )
+            .advise(format!(
+                r#"when it may come back, run "{}" on that socket"#,
+                Command::SetState(server, State::Ready)
+            ))
+        })?;
+        // A weight that is refused is told, and keeps nobody out.
+        let weighed = match plan.weight {
+            Some(weight) => self.client.write(Command::SetWeight(server, weight)).await,
+            None => Ok(()),
+        };
+        if let Some(state) = plan.state {
+            self.client.write(Command::SetState(server, state)).await?;
+        }
+        weighed
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        check::check(self).await
+    }
+}
+
+/// Whether the process that answers is still the one that answered first.
+///
+/// After a reload the socket belongs to a new process, which counts nothing of what the old one is still
+/// serving: its zero would be no proof of anything.
+#[derive(Debug, Default)]
+struct Process {
+    first: AtomicU32,
+    replaced: AtomicBool,
+}
+
+impl Process {
+    fn is(&self, pid: Option<u32>) {
+        let Some(pid) = pid else { return };
+        match self
+            .first
+            .compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed)
+        {
+            Err(first) if first != pid => self.replaced.store(true, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+
+    fn is_the_first(&self) -> bool {
+        !self.replaced.load(Ordering::Relaxed)
+    }
+}
+
+fn see(answer: &Answer<'_>, server: Server<'_>, own: &Own) -> Seen {
+    let mut others = Vec::new();
+    for row in answer.states.iter().flatten() {
+        if row.backend == server.backend {
+            if row.server == server.name {
+                let mut entry = Entry::new(row, own);
+                entry.stat = stat(answer, server);
+                return Seen::Entry(entry);
+            }
+            others.push(row.server.to_owned());
+        }
+    }
+    match others.is_empty() {
+        true => Seen::Nothing,
+        false => Seen::OtherServers(others),
+    }
+}
+
+fn stat(answer: &Answer<'_>, server: Server<'_>) -> Option<Stat> {
+    answer
+        .stats
+        .iter()
+        .find(|row| row.backend == server.backend && row.server == server.name)
+        .map(Stat::new)
+}
+
+/// The server of a target. Names from HAProxy itself are validated like those from the configuration.
+fn server(target: &Target) -> Result<Server<'_>> {
+    Server::parse(target.as_str()).map_err(|why| Error::permanent("haproxy", why))
+}
+
+fn listed(kind: &str, backend: &str, names: &[String]) -> String {
+    /// More are not read by anybody.
+    const MOST: usize = 10;
+    let shown = names.iter().take(MOST).map(String::as_str).collect::<Vec<_>>();
+    let more = if names.len() > MOST { ", …" } else { "" };
+    let of = match kind {
+        "servers" => format!("the servers of {backend} are"),
+        _ => "its backends are".to_owned(),
+    };
+    match shown.is_empty() {
+        true => "it has no backend with servers".to_owned(),
+        false => format!("{of} {}{more}", shown.join(", ")),
+    }
+}

@@ -1,0 +1,200 @@
+//! One HAProxy: its failures told so that an operator can act.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lb_drain_api::{Error, Result};
+
+use crate::answer::{self, Answer, Refusal, excerpt};
+use crate::command::{Command, Commands};
+use crate::endpoint::{Address, Endpoint};
+use crate::table::Unreadable;
+use crate::transport::{self, Failure};
+
+/// What the master CLI passes on to its current worker (management guide, section 9.4).
+const TO_WORKER: &str = "@1 ";
+
+/// One runtime API socket, and whether it turned out to be the master's.
+#[derive(Debug)]
+pub(crate) struct Client {
+    endpoint: Endpoint,
+    is_master: AtomicBool,
+}
+
+impl Client {
+    /// A client of this socket. Nothing is sent.
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            is_master: AtomicBool::new(false),
+        }
+    }
+
+    /// Asks for tables with states among them, on one connection. A backend that does not exist has no rows;
+    /// anything else that HAProxy refuses is an error.
+    ///
+    /// The master CLI does not know these commands: then they are asked again for its worker, and it is
+    /// remembered as a master. Each verb reads before it writes, so a write is never sent to find that out.
+    pub(crate) async fn read<T>(&self, all: &[Command<'_>], take: impl Fn(&Answer<'_>) -> T) -> Result<T> {
+        if !self.is_master.load(Ordering::Relaxed) {
+            let commands = Commands { all, prefix: "" };
+            let text = self.exchange(commands).await?;
+            let answer = self.parse(commands, &text)?;
+            if !understood_nothing(&answer) {
+                return self.known(commands, &answer).map(|()| take(&answer));
+            }
+        }
+        let commands = Commands {
+            all,
+            prefix: TO_WORKER,
+        };
+        let text = self.exchange(commands).await?;
+        let answer = self.parse(commands, &text)?;
+        self.known(commands, &answer)?;
+        self.is_master.store(true, Ordering::Relaxed);
+        Ok(take(&answer))
+    }
+
+    /// Has a change made.
+    pub(crate) async fn write(&self, command: Command<'_>) -> Result<()> {
+        let prefix = match self.is_master.load(Ordering::Relaxed) {
+            true => TO_WORKER,
+            false => "",
+        };
+        let commands = Commands {
+            all: &[command],
+            prefix,
+        };
+        let text = self.exchange(commands).await?;
+        match answer::refusal(&text) {
+            None => Ok(()),
+            Some(refusal) => Err(self.refused(commands, refusal)),
+        }
+    }
+
+    fn refused(&self, commands: Commands<'_>, refusal: Refusal<'_>) -> Error {
+        let what = format!(r#"{self} refused "{}""#, plain(commands));
+        match refusal {
+            Refusal::NoSuchServer => Error::permanent(what, "No such server"),
+            Refusal::NoSuchBackend => Error::permanent(what, "No such backend"),
+            Refusal::PermissionDenied => {
+                Error::permanent(what, "Permission denied").advise(r#"the socket needs "level admin""#)
+            }
+            Refusal::ProxyDisabled => Error::permanent(what, "Proxy is disabled")
+                .advise(r#"the backend has "disabled" in HAProxy's configuration: nothing is routed there"#),
+            Refusal::UnknownCommand => Error::permanent(what, "Unknown command")
+                .advise("is this the runtime API of HAProxy 2.0 or later?"),
+            Refusal::NoWorker => Error::temporary(what, "its master has no worker now"),
+            // A refusal in words that we do not know may pass; and should it be no refusal but a remark,
+            // then the next try finds the state as it was asked for.
+            Refusal::Other(text) => Error::temporary(what, excerpt(text)),
+        }
+    }
+
+    async fn exchange(&self, commands: Commands<'_>) -> Result<String> {
+        let line = format!("{commands}\n");
+        let text = transport::exchange(&self.endpoint, &line)
+            .await
+            .map_err(|failure| self.failed(commands, failure))?;
+        if text.is_empty() {
+            // Success is an empty line; nothing at all means that HAProxy went away.
+            return Err(self.unexpected(commands, "it closed the connection without an answer"));
+        }
+        Ok(text)
+    }
+
+    fn parse<'a>(&self, commands: Commands<'_>, text: &'a str) -> Result<Answer<'a>> {
+        Answer::parse(text).map_err(|unreadable| {
+            let why = match unreadable {
+                Unreadable::CutShort => "its answer ends in the middle".to_owned(),
+                Unreadable::Odd(why) => why,
+            };
+            self.unexpected(commands, why)
+        })
+    }
+
+    /// An error where an answer has words in it that cannot be counted on to mean "no such name".
+    fn known(&self, commands: Commands<'_>, answer: &Answer<'_>) -> Result<()> {
+        let levels = ["user", "operator", "admin"];
+        match answer.texts.iter().find(|text| !levels.contains(text)) {
+            None if answer.states.is_some() => Ok(()),
+            None => Err(self.unexpected(commands, "the answer is empty")),
+            Some(text) => match Refusal::parse(text) {
+                Refusal::NoSuchBackend => Ok(()),
+                refusal => Err(self.refused(commands, refusal)),
+            },
+        }
+    }
+
+    fn asked(&self, commands: Commands<'_>) -> String {
+        format!(r#"{self} did not answer "{}" as expected"#, plain(commands))
+    }
+
+    fn unexpected(&self, commands: Commands<'_>, why: impl fmt::Display) -> Error {
+        Error::temporary(self.asked(commands), why)
+    }
+
+    fn failed(&self, commands: Commands<'_>, failure: Failure) -> Error {
+        use std::io::ErrorKind;
+        let error = match failure {
+            Failure::Connect(error) => error,
+            Failure::Broken(error) => {
+                return self.unexpected(commands, without_number(&error));
+            }
+            Failure::Endless => {
+                let megabytes = transport::LONGEST_ANSWER >> 20;
+                return Error::permanent(
+                    self.asked(commands),
+                    format!("it answers more than {megabytes} MB"),
+                )
+                .advise("is this HAProxy's runtime API?");
+            }
+        };
+        let what = format!("{self} cannot be reached");
+        let why = without_number(&error);
+        let is_path = matches!(self.endpoint.address(), Address::Unix(_));
+        match error.kind() {
+            // Missing sockets come back when HAProxy does.
+            ErrorKind::NotFound if is_path => Error::temporary(what, why).advise(format!(
+                r#"is HAProxy running, and is there "stats socket {} level admin" in its "global" section?"#,
+                self.endpoint
+            )),
+            ErrorKind::PermissionDenied if is_path => Error::permanent(what, why).advise(
+                r#"add "mode 660 group GROUP" to its "stats socket" line and "SupplementaryGroups=GROUP" to the unit, or run as root"#,
+            ),
+            ErrorKind::ConnectionRefused => Error::temporary(what, why).advise("is HAProxy running?"),
+            _ => Error::temporary(what, why),
+        }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "haproxy {}", self.endpoint)
+    }
+}
+
+/// As an operator would type it: without the prefix that is ours.
+fn plain<'a>(commands: Commands<'a>) -> Commands<'a> {
+    Commands {
+        prefix: "",
+        ..commands
+    }
+}
+
+fn understood_nothing(answer: &Answer<'_>) -> bool {
+    answer.states.is_none()
+        && answer
+            .texts
+            .iter()
+            .any(|text| Refusal::parse(text) == Refusal::UnknownCommand)
+}
+
+/// `Connection refused`, without the number that Rust adds.
+fn without_number(error: &std::io::Error) -> String {
+    let mut text = error.to_string();
+    if let Some(end) = text.find(" (os error") {
+        text.truncate(end);
+    }
+    text
+}

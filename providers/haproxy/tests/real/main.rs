@@ -1,0 +1,4 @@
+//! The provider against the real HAProxy.
+
+mod haproxy;
+mod verbs;

@@ -1,0 +1,259 @@
+//! The command line: raw input, which `config` turns into validated settings.
+
+mod balancers;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use lb_drain_api::duration;
+
+pub use balancers::BalancerFlags;
+
+/// Take this host out of its load balancers before its service stops.
+#[derive(Debug, Parser)]
+#[command(name = "lb-drain", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    out of every load balancer (drained, or the budget ended while draining: a warning says so)
+  1    some load balancer may still route here
+  2    usage or configuration error; nothing was touched
+  75   with --strict: out everywhere, not drained in time
+  130  interrupted (SIGINT); what was done is reported first
+  143  terminated (SIGTERM); what was done is reported first";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Leave every load balancer at once, wait until nothing is in flight, exit inside the budget
+    ///
+    /// Meant for ExecStop=. Every load balancer is told at once and its state is read back; then the
+    /// command waits until each reports nothing in flight, or this host's connections show none, or the
+    /// deregistration delay has passed. It never overruns its budget.
+    #[command(after_help = EXIT_CODES)]
+    Deregister(Deregister),
+    /// Come back: what the last `deregister` took out, as it was
+    #[command(after_help = EXIT_CODES)]
+    Register(Register),
+    /// Show each load balancer's view of this host, and the requests in flight here
+    Status(Status),
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Configuration file; a bare name means /etc/lb-drain/NAME.toml
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "LB_DRAIN_CONFIG",
+        default_value = "/etc/lb-drain/lb-drain.toml"
+    )]
+    pub config: PathBuf,
+
+    /// Time for everything, from the start of the process: a duration such as 30s, or auto
+    #[arg(long, value_name = "DURATION|auto", env = "LB_DRAIN_BUDGET", value_parser = budget)]
+    pub budget: Option<BudgetFlag>,
+
+    /// This service's ports: requests in flight are watched here
+    #[arg(long = "port", value_name = "PORT", num_args = 1.., value_delimiter = ',', env = "LB_DRAIN_PORT")]
+    pub ports: Vec<u16>,
+
+    /// Where what was taken out is recorded [default: /run/lb-drain]
+    #[arg(long, value_name = "DIR", env = "LB_DRAIN_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// What to print on stdout when the command ends
+    #[arg(long, value_enum, default_value_t, env = "LB_DRAIN_OUTPUT")]
+    pub output: Output,
+
+    /// Say more
+    #[arg(short, long, env = "LB_DRAIN_VERBOSE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub verbose: bool,
+
+    /// Say nothing but warnings and errors
+    #[arg(short, long, env = "LB_DRAIN_QUIET", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Load balancers given here instead of in a file.
+    #[command(flatten)]
+    pub balancers: BalancerFlags,
+}
+
+/// `deregister`.
+#[derive(Debug, Args)]
+pub struct Deregister {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+
+    /// Never count a load balancer as drained before this has passed since leaving it
+    #[arg(long, value_name = "DURATION", env = "LB_DRAIN_MIN_WAIT", value_parser = duration::parse)]
+    pub min_wait: Option<Duration>,
+
+    /// Stop waiting for a load balancer when this has passed since leaving it
+    #[arg(long, value_name = "DURATION", env = "LB_DRAIN_MAX_WAIT", value_parser = duration::parse)]
+    pub max_wait: Option<Duration>,
+
+    /// Leave, verify, and do not wait for the drain
+    #[arg(long, env = "LB_DRAIN_NO_WAIT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_wait: bool,
+
+    /// Change nothing; say what would be done
+    #[arg(long, env = "LB_DRAIN_DRY_RUN", value_parser = clap::builder::FalseyValueParser::new())]
+    pub dry_run: bool,
+
+    /// Exit with 75 when out everywhere but not drained in time
+    #[arg(long, env = "LB_DRAIN_STRICT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub strict: bool,
+}
+
+/// `register`.
+#[derive(Debug, Args)]
+pub struct Register {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+
+    /// Wait until every load balancer has this host in service
+    #[arg(long, env = "LB_DRAIN_WAIT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub wait: bool,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What goes to stdout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Nothing but what people read
+    #[default]
+    Human,
+    /// One JSON object
+    Json,
+}
+
+/// A budget as given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BudgetFlag {
+    /// From the surroundings.
+    Auto,
+    /// This long.
+    Fixed(Duration),
+}
+
+/// Reads `auto` or a duration.
+///
+/// # Errors
+///
+/// A sentence that says what to write instead.
+pub fn budget(text: &str) -> Result<BudgetFlag, String> {
+    if text == "auto" {
+        return Ok(BudgetFlag::Auto);
+    }
+    let total = duration::parse(text)?;
+    if total < crate::budget::SHORTEST {
+        return Err(format!(
+            "{text} is too short to reach anything; write at least {}ms, or auto",
+            crate::budget::SHORTEST.as_millis()
+        ));
+    }
+    Ok(BudgetFlag::Fixed(total))
+}
+
+/// Where an option's value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Given on the command line.
+    Flag,
+    /// Read from the environment.
+    Env,
+}
+
+/// The parsed command line, with what clap knows about origins.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The arguments.
+    pub cli: Cli,
+    /// Where `--budget` comes from, if given.
+    pub budget_origin: Option<Origin>,
+    /// Whether `--config` was given, rather than defaulted.
+    pub config_given: bool,
+}
+
+/// Parses a command line.
+///
+/// # Errors
+///
+/// What clap says, help and version included.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
+    let matches = Cli::command().try_get_matches_from(arguments)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    let command = matches.subcommand().map(|(_, matches)| matches);
+    let origin = |id: &str| {
+        let source = |matches: &ArgMatches| matches.value_source(id);
+        match command.and_then(source) {
+            Some(ValueSource::CommandLine) => Some(Origin::Flag),
+            Some(ValueSource::EnvVariable) => Some(Origin::Env),
+            _ => None,
+        }
+    };
+    Ok(Parsed {
+        budget_origin: origin("budget"),
+        config_given: origin("config").is_some(),
+        cli,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_reads_the_environment() {
+        for command in Cli::command().get_subcommands() {
+            for argument in command.get_arguments() {
+                let name = argument.get_id().as_str();
+                if ["help", "version"].contains(&name) {
+                    continue;
+                }
+                let variable = argument
+                    .get_env()
+                    .and_then(|name| name.to_str())
+                    .unwrap_or_default();
+                assert!(
+                    variable.starts_with("LB_DRAIN_"),
+                    "{} {name} reads {variable:?}",
+                    command.get_name()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_budget_is_a_duration_or_auto() {
+        assert_eq!(budget("auto"), Ok(BudgetFlag::Auto));
+        assert_eq!(budget("30s"), Ok(BudgetFlag::Fixed(Duration::from_secs(30))));
+        assert!(budget("30").unwrap_err().contains("30s"));
+        assert!(budget("5ms").unwrap_err().contains("100ms"));
+    }
+}

@@ -1,0 +1,61 @@
+//! `lb-drain deregister`.
+
+use lb_drain_api::duration::human;
+
+use super::session::Session;
+use super::wants_json;
+use crate::cli::Deregister;
+use crate::config::Settings;
+use crate::engine::{self, Waiting};
+use crate::exit::Exit;
+use crate::guard;
+use crate::report::{count, verdict};
+
+pub(super) async fn deregister(settings: Settings, options: &Deregister) -> Exit {
+    let waiting = Waiting {
+        no_wait: options.no_wait,
+        quiet: settings.quiet,
+        ports: settings.ports,
+    };
+    let mut session = Session::new(&options.common, settings.budget, waiting, "still in rotation");
+    let run = session.run.clone();
+    guard::start(run.deadline, run.ledger.clone(), options.strict);
+
+    let mut plans = settings.plans;
+    for plan in &mut plans {
+        plan.min_wait = options.min_wait.or(plan.min_wait);
+        plan.max_wait = options.max_wait.or(plan.max_wait);
+    }
+    let budget = session.budget();
+    tracing::info!(
+        "leaving {}; budget {} ({})",
+        count(plans.len() as u64, "load balancer"),
+        human(budget.total),
+        budget.source
+    );
+
+    let interrupted = session.conduct(engine::deregister(&run, plans)).await;
+
+    let exit = interrupted.unwrap_or_else(|| guard::verdict(&run.ledger, options.strict));
+    let line = verdict::deregistered(&run.ledger.members(), run.deadline.used(), session.budget().total);
+    let drained = run.ledger.all_drained();
+    match (interrupted, exit) {
+        (Some(_), _) => tracing::warn!("interrupted: {line}"),
+        (None, Exit::Failed) => tracing::error!("{line}"),
+        (None, _) if !drained && !options.no_wait => tracing::warn!("{line}"),
+        (None, _) => tracing::info!("{line}"),
+    }
+    if wants_json(&options.common) {
+        session.print_json("deregister", outcome(interrupted, exit, drained));
+    }
+    exit
+}
+
+fn outcome(interrupted: Option<Exit>, exit: Exit, drained: bool) -> &'static str {
+    match (interrupted, exit) {
+        (Some(_), _) => "interrupted",
+        (None, Exit::Failed) => "failed",
+        (None, _) if drained => "drained",
+        (None, _) => "undrained",
+    }
+}

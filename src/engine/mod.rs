@@ -1,0 +1,94 @@
+//! The engine: all of a run's time, retries, polling and order. It knows no provider and no command line.
+//!
+//! Every load balancer is told at once and waited for side by side. Where each entry stands is in the
+//! [`Ledger`] at every moment, so whoever ends the run early, the deadline, a signal or the guard, can
+//! still tell the truth.
+
+mod ask;
+mod come_back;
+mod event;
+mod leave;
+mod ledger;
+mod plan;
+mod retry;
+mod traffic;
+mod wait;
+
+pub use event::{Audience, Event};
+pub use ledger::{Evidence, Ledger, Member, Standing};
+pub use plan::{Plan, Run, Waiting};
+pub use traffic::Traffic;
+
+use std::collections::HashMap;
+
+use tokio::task::JoinSet;
+
+/// Takes this host out of every load balancer at once and waits until each has drained.
+///
+/// Returns when all is done or [`crate::budget::Deadline::finish`] has come. What was achieved is in
+/// `run.ledger`, of which `plans[i]` got entry `i` first.
+pub async fn deregister(run: &Run, plans: Vec<Plan>) {
+    each(run, plans, leave::leave).await;
+}
+
+/// Puts back what the last `deregister` took out; with `wait`, until it is in service.
+pub async fn register(run: &Run, plans: Vec<Plan>, wait: bool) {
+    each(run, plans, move |run, plan, number| {
+        come_back::come_back(run, plan, number, wait)
+    })
+    .await;
+}
+
+/// Runs one task for each plan until all have ended or the budget has.
+async fn each<F>(run: &Run, plans: Vec<Plan>, task: impl Fn(Run, Plan, usize) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    let mut numbers = HashMap::new();
+    for (balancer, plan) in plans.into_iter().enumerate() {
+        let number = run.ledger.add(placeholder(&plan, balancer));
+        numbers.insert(tasks.spawn(task(run.clone(), plan, number)).id(), number);
+    }
+    let all = async {
+        while let Some(ended) = tasks.join_next_with_id().await {
+            // A mistake of ours in one provider leaves its entries where they stand; the others go on.
+            if let Err(panic) = ended
+                && let Some(number) = numbers.get(&panic.id())
+            {
+                run.ledger.change(*number, |member| {
+                    member.error = Some(format!("a mistake in lb-drain: {panic}"))
+                });
+            }
+        }
+    };
+    // At the end of the budget nothing remains to be done with the answer.
+    drop(tokio::time::timeout_at(run.deadline.finish(), all).await);
+}
+
+/// The entry of a load balancer that has not been looked through yet: as long as it is there, the host is
+/// not out.
+fn placeholder(plan: &Plan, balancer: usize) -> Member {
+    let identity = plan.balancer.identity();
+    Member {
+        name: plan.name.clone(),
+        balancer,
+        provider: identity.provider,
+        endpoint: identity.endpoint.clone(),
+        target: None,
+        optional: plan.optional,
+        standing: Standing::In,
+        evidence: None,
+        deregistered: None,
+        drained: None,
+        attempts: 0,
+        in_flight: None,
+        cut: None,
+        ports: std::collections::BTreeSet::new(),
+        state: None,
+        error: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,759 @@
+//! The engine on paused time, against load balancers that do as they are told.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lb_drain_api::{
+    Error, Finding, Firmness, Found, Identity, LoadBalancer, Pace, Result, Rotation, Schedule, Target, Terms,
+    View, async_trait,
+};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::*;
+use crate::budget::Deadline;
+use crate::evidence::{Evidence as LocalEvidence, Traffic as PortTraffic};
+use crate::record::Record;
+
+const SECOND: Duration = Duration::from_secs(1);
+const PORT: u16 = 8080;
+
+fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// What a load balancer does from a moment on, counted from its making.
+#[derive(Debug, Clone)]
+enum Act {
+    InFlight(Option<u64>),
+    PutBack,
+    Refuse,
+    Deny,
+    Hang,
+    Answer,
+    Panic,
+}
+
+#[derive(Debug)]
+struct State {
+    rotation: Rotation,
+    in_flight: Option<u64>,
+    mood: Act,
+    script: VecDeque<(Instant, Act)>,
+    calls: Vec<&'static str>,
+    firm: bool,
+}
+
+#[derive(Debug)]
+struct Fake {
+    identity: Identity,
+    schedule: Schedule,
+    terms: Terms,
+    ignores_first: Mutex<u32>,
+    entries: usize,
+    state: Mutex<State>,
+}
+
+impl Fake {
+    fn new(endpoint: &str) -> Self {
+        Self {
+            identity: Identity {
+                provider: "fake",
+                endpoint: endpoint.to_owned(),
+            },
+            schedule: Schedule {
+                firm_after: None,
+                cut: false,
+                pace: Pace {
+                    first: Duration::ZERO,
+                    near: millis(10),
+                    far: SECOND,
+                    share: 100,
+                },
+            },
+            terms: Terms::default(),
+            ignores_first: Mutex::new(0),
+            entries: 1,
+            state: Mutex::new(State {
+                rotation: Rotation::InService,
+                in_flight: Some(0),
+                mood: Act::Answer,
+                script: VecDeque::new(),
+                calls: Vec::new(),
+                firm: false,
+            }),
+        }
+    }
+
+    fn at(self, after: Duration, act: Act) -> Self {
+        self.state
+            .lock()
+            .expect("a state")
+            .script
+            .push_back((Instant::now() + after, act));
+        self
+    }
+
+    fn calls(&self, verb: &str) -> usize {
+        self.state
+            .lock()
+            .expect("a state")
+            .calls
+            .iter()
+            .filter(|call| **call == verb)
+            .count()
+    }
+
+    async fn answer(&self, verb: &'static str) -> Result<()> {
+        sleep(millis(1)).await;
+        let mood = {
+            let mut state = self.state.lock().expect("a state");
+            state.calls.push(verb);
+            while state.script.front().is_some_and(|(at, _)| *at <= Instant::now()) {
+                let (_, act) = state.script.pop_front().expect("there is one");
+                match act {
+                    Act::InFlight(number) => state.in_flight = number,
+                    Act::PutBack => state.rotation = Rotation::InService,
+                    mood => state.mood = mood,
+                }
+            }
+            state.mood.clone()
+        };
+        let what = format!("fake {} refused {verb}", self.identity.endpoint);
+        match mood {
+            Act::Refuse => Err(Error::temporary(what, "connection refused")),
+            Act::Deny => Err(Error::permanent(what, "permission denied")),
+            Act::Hang => std::future::pending().await,
+            Act::Panic => panic!("a provider's mistake"),
+            _ => Ok(()),
+        }
+    }
+
+    fn view(&self) -> View {
+        let state = self.state.lock().expect("a state");
+        View {
+            rotation: state.rotation,
+            in_flight: state.in_flight,
+            state: format!("{:?}", state.rotation),
+            ports: Vec::new(),
+            before: json!({ "weight": 7 }),
+        }
+    }
+}
+
+#[async_trait]
+impl LoadBalancer for Fake {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn schedule(&self) -> Schedule {
+        self.schedule
+    }
+
+    async fn find(&self) -> Result<Vec<Found>> {
+        self.answer("find").await?;
+        Ok((0..self.entries)
+            .map(|n| Found {
+                target: Target::new(format!("web/app{n}")),
+                view: Ok(self.view()),
+            })
+            .collect())
+    }
+
+    async fn look(&self, _: &Target) -> Result<View> {
+        self.answer("look").await?;
+        Ok(self.view())
+    }
+
+    async fn terms(&self, _: &Target) -> Result<Terms> {
+        self.answer("terms").await?;
+        Ok(self.terms.clone())
+    }
+
+    async fn deregister(&self, _: &Target, firmness: Firmness) -> Result<()> {
+        self.answer("deregister").await?;
+        let mut ignores = self.ignores_first.lock().expect("a number");
+        if *ignores > 0 {
+            *ignores -= 1;
+            return Ok(());
+        }
+        let mut state = self.state.lock().expect("a state");
+        state.rotation = Rotation::Out;
+        state.firm = firmness == Firmness::Firm;
+        Ok(())
+    }
+
+    async fn cut(&self, _: &Target) -> Result<()> {
+        self.answer("cut").await?;
+        self.state.lock().expect("a state").in_flight = Some(0);
+        Ok(())
+    }
+
+    async fn register(&self, _: &Target, before: Option<&Value>) -> Result<()> {
+        self.answer("register").await?;
+        self.state
+            .lock()
+            .expect("a state")
+            .calls
+            .push(if before.is_some() {
+                "as it was"
+            } else {
+                "as configured"
+            });
+        self.state.lock().expect("a state").rotation = Rotation::InService;
+        Ok(())
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+/// Local evidence by a script: in flight until a moment, then not.
+struct Ports {
+    busy_until: Instant,
+    flicker: Option<Instant>,
+}
+
+impl LocalEvidence for Ports {
+    fn look(&mut self, ports: &BTreeSet<u16>) -> io::Result<BTreeMap<u16, PortTraffic>> {
+        let now = Instant::now();
+        let flicker = self.flicker.is_some_and(|at| now >= at && now < at + millis(50));
+        let in_flight = u64::from(now < self.busy_until || flicker) * 3;
+        Ok(ports
+            .iter()
+            .map(|port| {
+                (
+                    *port,
+                    PortTraffic {
+                        in_flight,
+                        ..PortTraffic::default()
+                    },
+                )
+            })
+            .collect())
+    }
+}
+
+#[derive(Default)]
+struct Listener(Mutex<Vec<Event>>);
+
+impl Audience for Listener {
+    fn tell(&self, _: &Member, event: &Event) {
+        self.0.lock().expect("a list").push(event.clone());
+    }
+}
+
+impl Listener {
+    fn heard(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.0
+            .lock()
+            .expect("a list")
+            .iter()
+            .filter(|event| wanted(event))
+            .count()
+    }
+}
+
+struct Stage {
+    run: Run,
+    listener: Arc<Listener>,
+    gone: watch::Sender<bool>,
+    _directory: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new(budget: Duration) -> Self {
+        Self::with_ports(
+            budget,
+            BTreeSet::new(),
+            Ports {
+                busy_until: Instant::now(),
+                flicker: None,
+            },
+        )
+    }
+
+    fn with_ports(budget: Duration, ports: BTreeSet<u16>, evidence: Ports) -> Self {
+        let (traffic, looking) = Traffic::new(ports.clone(), Box::new(evidence));
+        tokio::spawn(looking);
+        let (gone, main_process_gone) = watch::channel(false);
+        let listener = Arc::new(Listener::default());
+        let directory = tempfile::tempdir().expect("a directory");
+        Self {
+            run: Run {
+                deadline: Deadline::new(budget, Duration::ZERO),
+                waiting: Waiting {
+                    no_wait: false,
+                    quiet: SECOND,
+                    ports,
+                },
+                ledger: Ledger::default(),
+                audience: Arc::<Listener>::clone(&listener),
+                record: Arc::new(Record::open(Some(directory.path().to_owned()))),
+                traffic,
+                main_process_gone,
+            },
+            listener,
+            gone,
+            _directory: directory,
+        }
+    }
+
+    async fn deregister(&self, balancers: &[&Arc<Fake>]) -> Vec<Member> {
+        deregister(&self.run, balancers.iter().map(|fake| plan(fake)).collect()).await;
+        self.run.ledger.members()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.run.deadline.used()
+    }
+}
+
+fn plan(fake: &Arc<Fake>) -> Plan {
+    Plan {
+        name: fake.identity.endpoint.clone(),
+        balancer: Arc::<Fake>::clone(fake),
+        optional: false,
+        min_wait: None,
+        max_wait: None,
+    }
+}
+
+fn on_port() -> BTreeSet<u16> {
+    BTreeSet::from([PORT])
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_host_is_out_at_once() {
+    let stage = Stage::new(30 * SECOND);
+    let fake = Arc::new(Fake::new("a"));
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].standing, Standing::Drained);
+    assert_eq!(members[0].evidence, Some(Evidence::LoadBalancer));
+    assert_eq!((members[0].attempts, fake.calls("look")), (1, 1));
+    assert!(stage.elapsed() < millis(10), "{:?}", stage.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_for_the_last_answer_and_not_longer() {
+    let stage = Stage::new(30 * SECOND);
+    let fake = Arc::new(
+        Fake::new("a")
+            .at(Duration::ZERO, Act::InFlight(Some(40)))
+            .at(5 * SECOND, Act::InFlight(Some(1)))
+            .at(7 * SECOND, Act::InFlight(Some(0))),
+    );
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].standing, Standing::Drained);
+    let late = stage
+        .elapsed()
+        .checked_sub(7 * SECOND)
+        .expect("not before the last answer");
+    assert!(late < millis(150), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_are_told_at_once_and_one_failure_delays_no_other() {
+    let stage = Stage::new(30 * SECOND);
+    let dead = Arc::new(Fake::new("dead").at(Duration::ZERO, Act::Hang));
+    let denied = Arc::new(Fake::new("denied").at(Duration::ZERO, Act::Deny));
+    let broken = Arc::new(Fake::new("broken").at(Duration::ZERO, Act::Panic));
+    let well = Arc::new(Fake::new("well"));
+    let members = stage.deregister(&[&dead, &denied, &broken, &well]).await;
+    let standings: Vec<Standing> = members.iter().map(|member| member.standing).collect();
+    assert_eq!(
+        standings,
+        [Standing::In, Standing::Failed, Standing::In, Standing::Drained]
+    );
+    assert!(members[3].drained.expect("a time") < millis(10));
+    assert!(
+        members[0]
+            .error
+            .as_deref()
+            .is_some_and(|error| error.contains("did not answer"))
+    );
+    assert!(!stage.run.ledger.all_out());
+    assert!(
+        stage.elapsed() <= 30 * SECOND - millis(450),
+        "{:?}",
+        stage.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permanent_failure_ends_at_once() {
+    let stage = Stage::new(30 * SECOND);
+    let fake = Arc::new(Fake::new("a").at(Duration::ZERO, Act::Deny));
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].standing, Standing::Failed);
+    assert_eq!(
+        members[0].error.as_deref(),
+        Some("fake a refused find: permission denied")
+    );
+    assert!(stage.elapsed() < millis(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_recovers_is_done_soon_after() {
+    let stage = Stage::new(30 * SECOND);
+    let fake = Arc::new(
+        Fake::new("a")
+            .at(Duration::ZERO, Act::Refuse)
+            .at(12 * SECOND, Act::Answer),
+    );
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].standing, Standing::Drained);
+    assert_eq!(members[0].error, None);
+    assert!(stage.elapsed() < 15 * SECOND, "{:?}", stage.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_accepted_request_that_changes_nothing_is_no_success() {
+    let stage = Stage::new(5 * SECOND);
+    let fake = Arc::new(Fake {
+        ignores_first: Mutex::new(u32::MAX),
+        ..Fake::new("a")
+    });
+    let members = stage.deregister(&[&fake]).await;
+    assert!(matches!(members[0].standing, Standing::In | Standing::Failed));
+    assert!(
+        members[0]
+            .error
+            .as_deref()
+            .is_some_and(|error| error.contains("still is InService")),
+        "{:?}",
+        members[0].error
+    );
+    let fake = Arc::new(Fake {
+        ignores_first: Mutex::new(2),
+        ..Fake::new("b")
+    });
+    let members = Stage::new(5 * SECOND).deregister(&[&fake]).await;
+    assert_eq!((members[0].standing, members[0].attempts), (Standing::Drained, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_undone_while_draining_is_done_again() {
+    let stage = Stage::new(30 * SECOND);
+    let fake = Arc::new(
+        Fake::new("a")
+            .at(Duration::ZERO, Act::InFlight(Some(1)))
+            .at(3 * SECOND, Act::PutBack)
+            .at(6 * SECOND, Act::InFlight(Some(0))),
+    );
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!((members[0].standing, members[0].attempts), (Standing::Drained, 2));
+    assert_eq!(stage.listener.heard(|event| *event == Event::PutBack), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_out_already_is_waited_for_and_not_touched() {
+    let stage = Stage::new(30 * SECOND);
+    let fake = Arc::new(
+        Fake::new("a")
+            .at(Duration::ZERO, Act::InFlight(Some(2)))
+            .at(2 * SECOND, Act::InFlight(Some(0))),
+    );
+    fake.state.lock().expect("a state").rotation = Rotation::Out;
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!((members[0].standing, members[0].attempts), (Standing::Drained, 0));
+    assert_eq!(stage.listener.heard(|event| *event == Event::AlreadyOut), 1);
+    assert!(stage.elapsed() >= 2 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_no_member_is_done() {
+    let stage = Stage::new(30 * SECOND);
+    let fake = Arc::new(Fake {
+        entries: 0,
+        ..Fake::new("a")
+    });
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].evidence, Some(Evidence::NotAMember));
+    assert!(stage.run.ledger.all_drained());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_ends_the_wait_and_the_truth_is_kept() {
+    let stage = Stage::new(10 * SECOND);
+    let fake = Arc::new(Fake::new("a").at(Duration::ZERO, Act::InFlight(Some(3))));
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(
+        (members[0].standing, members[0].in_flight),
+        (Standing::Out, Some(3))
+    );
+    assert!(stage.run.ledger.all_out() && !stage.run.ledger.all_drained());
+    assert_eq!(stage.elapsed(), millis(9_500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sticky_requests_are_sent_away_after_a_while() {
+    let stage = Stage::new(30 * SECOND);
+    let mut fake = Fake::new("a")
+        .at(Duration::ZERO, Act::InFlight(Some(1)))
+        .at(6 * SECOND, Act::InFlight(Some(0)));
+    fake.schedule.firm_after = Some(4 * SECOND);
+    let fake = Arc::new(fake);
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!((members[0].standing, members[0].attempts), (Standing::Drained, 2));
+    assert!(fake.state.lock().expect("a state").firm);
+    assert_eq!(stage.listener.heard(|event| *event == Event::Firm), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_is_cut_just_before_the_end_and_not_called_drained() {
+    let stage = Stage::new(10 * SECOND);
+    let mut fake = Fake::new("a").at(Duration::ZERO, Act::InFlight(Some(2)));
+    fake.schedule.cut = true;
+    let fake = Arc::new(fake);
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!((members[0].standing, members[0].cut), (Standing::Out, Some(2)));
+    assert_eq!(fake.calls("cut"), 1);
+    assert!(
+        stage.elapsed() > 8 * SECOND && stage.elapsed() <= millis(9_500),
+        "{:?}",
+        stage.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_balancers_count_the_hosts_connections_decide_after_the_floor() {
+    let evidence = Ports {
+        busy_until: Instant::now() + 3 * SECOND,
+        flicker: None,
+    };
+    let stage = Stage::with_ports(30 * SECOND, on_port(), evidence);
+    let fake = Arc::new(Fake {
+        terms: Terms {
+            min_wait: Some(15 * SECOND),
+            max_wait: Some(300 * SECOND),
+            remark: None,
+        },
+        ..Fake::new("a").at(Duration::ZERO, Act::InFlight(None))
+    });
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].evidence, Some(Evidence::Connections));
+    assert!(
+        stage.elapsed() >= 15 * SECOND && stage.elapsed() < millis(15_200),
+        "{:?}",
+        stage.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn quiet_starts_again_with_each_request_that_is_seen() {
+    let evidence = Ports {
+        busy_until: Instant::now() + SECOND,
+        flicker: Some(Instant::now() + millis(1_500)),
+    };
+    let stage = Stage::with_ports(30 * SECOND, on_port(), evidence);
+    let fake = Arc::new(Fake::new("a").at(Duration::ZERO, Act::InFlight(None)));
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].evidence, Some(Evidence::Connections));
+    assert!(
+        stage.elapsed() >= millis(2_500) && stage.elapsed() < millis(2_700),
+        "{:?}",
+        stage.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balancers_own_count_outweighs_quiet_connections() {
+    let evidence = Ports {
+        busy_until: Instant::now(),
+        flicker: None,
+    };
+    let stage = Stage::with_ports(30 * SECOND, on_port(), evidence);
+    let fake = Arc::new(
+        Fake::new("a")
+            .at(Duration::ZERO, Act::InFlight(Some(1)))
+            .at(9 * SECOND, Act::InFlight(Some(0))),
+    );
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].evidence, Some(Evidence::LoadBalancer));
+    assert!(stage.elapsed() >= 9 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balancer_that_dies_while_draining_leaves_it_to_the_hosts_connections() {
+    let evidence = Ports {
+        busy_until: Instant::now() + 5 * SECOND,
+        flicker: None,
+    };
+    let stage = Stage::with_ports(30 * SECOND, on_port(), evidence);
+    let fake = Arc::new(
+        Fake::new("a")
+            .at(Duration::ZERO, Act::InFlight(Some(1)))
+            .at(2 * SECOND, Act::Refuse),
+    );
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(
+        (members[0].standing, members[0].evidence),
+        (Standing::Drained, Some(Evidence::Connections))
+    );
+    assert_eq!(
+        stage
+            .listener
+            .heard(|event| matches!(event, Event::LostSight { .. })),
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_delay_ends_the_wait_and_requests_left_over_are_not_called_drained() {
+    let stage = Stage::new(30 * SECOND);
+    let terms = Terms {
+        min_wait: None,
+        max_wait: Some(5 * SECOND),
+        remark: None,
+    };
+    let silent = Arc::new(Fake {
+        terms: terms.clone(),
+        ..Fake::new("silent").at(Duration::ZERO, Act::InFlight(None))
+    });
+    let busy = Arc::new(Fake {
+        terms,
+        ..Fake::new("busy").at(Duration::ZERO, Act::InFlight(Some(1)))
+    });
+    let members = stage.deregister(&[&silent, &busy]).await;
+    assert_eq!(
+        (members[0].standing, members[0].evidence),
+        (Standing::Drained, Some(Evidence::Delay))
+    );
+    assert_eq!(
+        (members[1].standing, members[1].evidence),
+        (Standing::Out, Some(Evidence::Delay))
+    );
+    assert!(stage.elapsed() < millis(5_100), "{:?}", stage.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_or_floor_beyond_the_budget_is_said() {
+    let stage = Stage::new(10 * SECOND);
+    let with = |name: &str, min: Option<Duration>, max| {
+        Arc::new(Fake {
+            terms: Terms {
+                min_wait: min,
+                max_wait: max,
+                remark: None,
+            },
+            ..Fake::new(name).at(Duration::ZERO, Act::InFlight(None))
+        })
+    };
+    stage
+        .deregister(&[
+            &with("delay", None, Some(300 * SECOND)),
+            &with("floor", Some(120 * SECOND), None),
+        ])
+        .await;
+    assert_eq!(
+        stage
+            .listener
+            .heard(|event| matches!(event, Event::DelayBeyondBudget { .. })),
+        1
+    );
+    assert_eq!(
+        stage
+            .listener
+            .heard(|event| matches!(event, Event::FloorBeyondBudget { .. })),
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gone_main_process_ends_the_wait_but_not_the_leaving() {
+    let stage = Stage::new(30 * SECOND);
+    stage.gone.send(true).expect("heard");
+    let fake = Arc::new(Fake::new("a").at(Duration::ZERO, Act::InFlight(Some(9))));
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(
+        (members[0].standing, members[0].evidence),
+        (Standing::Drained, Some(Evidence::MainProcessGone))
+    );
+    assert_eq!(fake.calls("deregister"), 1);
+    assert!(stage.elapsed() < millis(50));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_waiting_out_is_enough() {
+    let mut stage = Stage::new(30 * SECOND);
+    stage.run.waiting.no_wait = true;
+    let fake = Arc::new(Fake::new("a").at(Duration::ZERO, Act::InFlight(Some(9))));
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(
+        (members[0].standing, members[0].in_flight),
+        (Standing::Out, Some(9))
+    );
+    assert!(stage.elapsed() < millis(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn looks_never_take_more_than_the_balancers_share() {
+    let stage = Stage::new(20 * SECOND);
+    let fake = Arc::new(Fake::new("a").at(Duration::ZERO, Act::InFlight(Some(1))));
+    stage.deregister(&[&fake]).await;
+    // Each look costs the fake 1 ms; one part in a hundred of 20 s is 200 ms.
+    assert!(fake.calls("look") <= 200, "{}", fake.calls("look"));
+    assert!(fake.calls("look") > 100, "{}", fake.calls("look"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_optional_one_that_fails_does_not_fail_the_run() {
+    let stage = Stage::new(5 * SECOND);
+    let denied = Arc::new(Fake::new("denied").at(Duration::ZERO, Act::Deny));
+    let well = Arc::new(Fake::new("well"));
+    deregister(
+        &stage.run,
+        vec![
+            Plan {
+                optional: true,
+                ..plan(&denied)
+            },
+            plan(&well),
+        ],
+    )
+    .await;
+    assert!(stage.run.ledger.all_drained());
+    assert_eq!(stage.run.ledger.members()[0].standing, Standing::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_host_is_not_out_before_every_entry_is() {
+    let stage = Stage::new(5 * SECOND);
+    assert!(stage.run.ledger.all_out(), "an empty ledger has nothing to leave");
+    let fake = Arc::new(Fake {
+        entries: 3,
+        ..Fake::new("a")
+    });
+    let hung = Arc::new(Fake::new("b").at(Duration::ZERO, Act::Hang));
+    let members = stage.deregister(&[&fake, &hung]).await;
+    assert_eq!(members.len(), 4);
+    assert!(!stage.run.ledger.all_out());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_left_comes_back_as_it_was_and_what_was_out_before_stays_out() {
+    let stage = Stage::new(5 * SECOND);
+    let (ours, theirs) = (Arc::new(Fake::new("ours")), Arc::new(Fake::new("theirs")));
+    theirs.state.lock().expect("a state").rotation = Rotation::Out;
+    stage.deregister(&[&ours, &theirs]).await;
+    let back = Run {
+        ledger: Ledger::default(),
+        ..stage.run.clone()
+    };
+    register(&back, vec![plan(&ours), plan(&theirs)], true).await;
+    assert_eq!((ours.calls("as it was"), theirs.calls("register")), (1, 0));
+    assert!(back.ledger.all_drained());
+    // What is back is off the record: another time, the configuration says how to come back.
+    let again = Run {
+        ledger: Ledger::default(),
+        ..stage.run.clone()
+    };
+    register(&again, vec![plan(&ours)], false).await;
+    assert_eq!(ours.calls("as configured"), 1);
+}

@@ -1,0 +1,134 @@
+//! Watches this host's ports side by side with the load balancers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::evidence::Evidence;
+
+/// The shortest time between two looks: well under what a person or a budget notices, and long enough that
+/// counters of a connection have moved in between.
+const NEAR: Duration = Duration::from_millis(20);
+/// A look may take one part in this many of the time, so that 100 000 connections cost no more than a few.
+const SHARE: u32 = 100;
+
+/// What is known of the ports at one moment.
+#[derive(Debug, Clone, Default)]
+struct Sight {
+    ports: BTreeMap<u16, Port>,
+    blind: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Port {
+    in_flight: u64,
+    /// Since when nothing has been in flight.
+    quiet_since: Instant,
+}
+
+/// A view on the watched ports. All clones are the same watch.
+#[derive(Debug, Clone)]
+pub struct Traffic {
+    wanted: watch::Sender<BTreeSet<u16>>,
+    sight: watch::Receiver<Sight>,
+}
+
+impl Traffic {
+    /// A watch on `ports`, and the future that does the watching: it runs until dropped.
+    #[must_use]
+    pub fn new(ports: BTreeSet<u16>, evidence: Box<dyn Evidence>) -> (Self, impl Future<Output = ()> + Send) {
+        let (wanted, changed) = watch::channel(ports);
+        let (sights, sight) = watch::channel(Sight::default());
+        (Self { wanted, sight }, run(evidence, changed, sights))
+    }
+
+    /// Watches these ports too.
+    pub fn watch(&self, ports: &BTreeSet<u16>) {
+        self.wanted.send_if_modified(|wanted| {
+            let before = wanted.len();
+            wanted.extend(ports);
+            wanted.len() > before
+        });
+    }
+
+    /// Requests in flight on these ports; `None` while that is not known.
+    #[must_use]
+    pub fn in_flight(&self, ports: &BTreeSet<u16>) -> Option<u64> {
+        let sight = self.sight.borrow();
+        if ports.is_empty() || sight.blind.is_some() {
+            return None;
+        }
+        ports
+            .iter()
+            .map(|port| sight.ports.get(port).map(|port| port.in_flight))
+            .sum()
+    }
+
+    /// Since when nothing has been in flight on these ports; `None` while something is, or that is not
+    /// known.
+    #[must_use]
+    pub fn quiet_since(&self, ports: &BTreeSet<u16>) -> Option<Instant> {
+        if self.in_flight(ports) != Some(0) {
+            return None;
+        }
+        let sight = self.sight.borrow();
+        ports
+            .iter()
+            .filter_map(|port| sight.ports.get(port))
+            .map(|port| port.quiet_since)
+            .max()
+    }
+
+    /// Why nothing can be seen, where that is so.
+    #[must_use]
+    pub fn blind(&self) -> Option<String> {
+        self.sight.borrow().blind.clone()
+    }
+
+    /// Returns after the next look.
+    pub async fn next_look(&mut self) {
+        if self.sight.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn run(
+    mut evidence: Box<dyn Evidence>,
+    mut wanted: watch::Receiver<BTreeSet<u16>>,
+    sights: watch::Sender<Sight>,
+) {
+    loop {
+        let ports = wanted.borrow_and_update().clone();
+        let begun = Instant::now();
+        if !ports.is_empty() {
+            let seen = evidence.look(&ports);
+            let now = Instant::now();
+            sights.send_modify(|sight| match seen {
+                Ok(traffic) => {
+                    sight.blind = None;
+                    for (port, traffic) in traffic {
+                        let entry = sight.ports.entry(port).or_insert(Port {
+                            in_flight: 0,
+                            quiet_since: now,
+                        });
+                        entry.in_flight = traffic.in_flight;
+                        if traffic.in_flight > 0 {
+                            entry.quiet_since = now;
+                        }
+                    }
+                }
+                Err(error) => sight.blind = Some(error.to_string()),
+            });
+        }
+        let pause = NEAR.max(begun.elapsed() * SHARE);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            changed = wanted.changed() => if changed.is_err() {
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}

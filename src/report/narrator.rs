@@ -1,0 +1,224 @@
+//! Tells what happens, one line an event, each one true and worth reading.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use lb_drain_api::duration::human;
+
+use super::in_flight;
+use crate::engine::{Audience, Event, Evidence, Ledger, Member};
+use crate::registry;
+
+/// Turns events into lines.
+#[derive(Debug)]
+pub struct Narrator {
+    ledger: Ledger,
+    quiet: Duration,
+    /// What a failure leaves behind: `still in rotation`.
+    failing: &'static str,
+    /// Failures that have been told: repeated attempts fail alike.
+    told: Mutex<HashSet<String>>,
+}
+
+impl Narrator {
+    /// A narrator of a run. `failing` says how a host stands that a command could not help.
+    #[must_use]
+    pub fn new(ledger: Ledger, quiet: Duration, failing: &'static str) -> Self {
+        Self {
+            ledger,
+            quiet,
+            failing,
+            told: Mutex::default(),
+        }
+    }
+
+    /// The name, and the entry too where one name stands for several.
+    fn label(&self, member: &Member) -> String {
+        if self
+            .ledger
+            .members()
+            .iter()
+            .filter(|other| other.name == member.name)
+            .count()
+            < 2
+        {
+            return member.name.clone();
+        }
+        match &member.target {
+            Some(target) => format!("{} ({} {target})", member.name, member.endpoint),
+            None => format!("{} ({})", member.name, member.endpoint),
+        }
+    }
+
+    fn first_time(&self, line: &str) -> bool {
+        self.told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(line.to_owned())
+    }
+}
+
+/// The load balancer and the entry in full: `haproxy /run/haproxy/admin.sock web/app1`.
+fn whole(member: &Member) -> String {
+    let target = member.target.as_deref().unwrap_or_default();
+    format!("{} {} {target}", member.provider, member.endpoint)
+        .trim_end()
+        .to_owned()
+}
+
+macro_rules! say {
+    ($level:ident, $member:expr, $($message:tt)+) => {
+        tracing::$level!(
+            load_balancer = $member.name.as_str(),
+            entry = $member.target.as_deref().unwrap_or_default(),
+            endpoint = $member.endpoint.as_str(),
+            outcome = $member.outcome(),
+            in_flight = $member.in_flight,
+            $($message)+
+        )
+    };
+}
+
+impl Audience for Narrator {
+    fn tell(&self, member: &Member, event: &Event) {
+        let label = self.label(member);
+        let name = &member.name;
+        let state = member.state.as_deref().unwrap_or("unknown");
+        match event {
+            Event::NotAMember => say!(
+                info,
+                member,
+                "{name}: {} has no entry of this host: nothing to leave",
+                whole(member)
+            ),
+            Event::AlreadyOut => say!(
+                info,
+                member,
+                "{name}: {} was out of rotation already ({state}), {}",
+                whole(member),
+                in_flight(member.in_flight)
+            ),
+            Event::OutOfRotation => say!(
+                info,
+                member,
+                "{name}: {} out of rotation after {}, {}",
+                whole(member),
+                human(member.deregistered.unwrap_or_default()),
+                in_flight(member.in_flight)
+            ),
+            Event::Retrying { error, pause } => {
+                if self.first_time(&format!("{name} {error}")) {
+                    say!(warn, member, "{name}: {error} (trying again)");
+                } else {
+                    say!(
+                        debug,
+                        member,
+                        "{name}: {error} (trying again in {})",
+                        human(*pause)
+                    );
+                }
+            }
+            Event::Failed => {
+                let error = member.error.as_deref().unwrap_or("no answer");
+                if member.optional {
+                    say!(warn, member, "{name}: {}: {error} (optional)", self.failing);
+                } else {
+                    say!(error, member, "{name}: {}: {error}", self.failing);
+                }
+            }
+            Event::PutBack => say!(
+                warn,
+                member,
+                "{label}: was put back into rotation by somebody else (its state is {state}); taking it out again"
+            ),
+            Event::Firm => say!(
+                info,
+                member,
+                "{label}: still had requests by stickiness; now out for them too ({state})"
+            ),
+            Event::Cut => say!(
+                warn,
+                member,
+                "{label}: the budget ends; cut what was left ({})",
+                in_flight(member.cut)
+            ),
+            Event::DelayBeyondBudget { delay, left } => say!(
+                warn,
+                member,
+                "{label}: its deregistration delay of {} is longer than the budget; requests of more than {} would be cut (raise TimeoutStopSec= or lower the delay)",
+                human(*delay),
+                human(whole_seconds(*left))
+            ),
+            Event::FloorBeyondBudget { floor, left } => say!(
+                warn,
+                member,
+                "{label}: its changes need {} to take effect and {} are left; requests may still arrive when the service stops (raise TimeoutStopSec=)",
+                human(*floor),
+                human(whole_seconds(*left))
+            ),
+            Event::NoEvidence => say!(
+                warn,
+                member,
+                "{label}: nothing here can show that it has drained, so this waits until the budget ends (set ports, min_wait or max_wait)"
+            ),
+            Event::LostSight { error } => say!(warn, member, "{name}: out of rotation, but now {error}"),
+            Event::Remark(remark) => say!(warn, member, "{label}: {remark}"),
+            Event::Drained => say!(
+                info,
+                member,
+                "{label}: drained after {} ({})",
+                human(member.drained.unwrap_or_default()),
+                self.evidence(member)
+            ),
+            Event::DelayPassed => say!(
+                warn,
+                member,
+                "{label}: its deregistration delay has passed with {}",
+                in_flight(member.in_flight)
+            ),
+            Event::Registered => say!(
+                info,
+                member,
+                "{name}: {} back in rotation ({state})",
+                whole(member)
+            ),
+            Event::LeftAsFound => say!(
+                warn,
+                member,
+                "{label}: was out of rotation before lb-drain came, and is left so"
+            ),
+        }
+    }
+}
+
+impl Narrator {
+    fn evidence(&self, member: &Member) -> String {
+        match member.evidence {
+            Some(Evidence::LoadBalancer) => {
+                format!("{} reports nothing in flight", registry::title(member.provider))
+            }
+            Some(Evidence::Connections) => {
+                let ports: Vec<String> = member.ports.iter().map(ToString::to_string).collect();
+                let noun = if ports.len() == 1 { "port" } else { "ports" };
+                format!(
+                    "nothing in flight on {noun} {} for {}",
+                    ports.join(", "),
+                    human(self.quiet)
+                )
+            }
+            Some(Evidence::Delay) => "its deregistration delay has passed".to_owned(),
+            Some(Evidence::MainProcessGone) => "the main process is gone".to_owned(),
+            Some(Evidence::NotAMember) | None => "nothing to leave".to_owned(),
+        }
+    }
+}
+
+/// Whole seconds where there are any: `28 s`, as people set budgets.
+fn whole_seconds(duration: Duration) -> Duration {
+    if duration.as_secs() > 0 {
+        Duration::from_secs(duration.as_secs())
+    } else {
+        duration
+    }
+}

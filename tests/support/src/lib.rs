@@ -1,7 +1,9 @@
 //! What the tests of `lb-drain` share.
 
+pub mod behaviour;
 pub mod certificates;
 pub mod elbv2;
+pub mod haproxy;
 pub mod http;
 pub mod imds;
 pub mod moto;

@@ -7,6 +7,7 @@ mod check;
 mod conditions;
 mod failures;
 mod network;
+mod recipes;
 mod redirects;
 mod requests;
 mod secrets;

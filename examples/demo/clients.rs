@@ -15,7 +15,8 @@ use crate::http::Message;
 use crate::service::ANSWERED_BY;
 
 /// What they are, in a line.
-pub(crate) const ABOUT: &str = "100 requests a second over keep-alive connections, the same 1050 requests for each way; no client tries again";
+pub(crate) const ABOUT: &str =
+    "100 requests a second on keep-alive connections, the same 1050 for each way, none sent twice";
 
 /// How many requests each way of stopping meets.
 const REQUESTS: usize = 1050;

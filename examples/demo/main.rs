@@ -24,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use balancer::Balancer;
 use screen::Screen;
 use service::Service;
+use tool::LbDrain;
 use ways::{Stage, Way};
 
 /// What goes wrong here goes wrong for a reader, so a sentence is all an error needs to be.
@@ -80,6 +81,7 @@ async fn demo(options: &Options) -> Result<ExitCode> {
         Some(path) => path.clone(),
         None => tool::build().await?,
     };
+    let lb_drain = LbDrain::new(lb_drain)?;
 
     let started = Instant::now();
     let [app1, app2] = [Service::start("app1").await?, Service::start("app2").await?];

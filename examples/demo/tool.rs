@@ -1,8 +1,9 @@
 //! The real `lb-drain`: built if need be, and run as a unit's `ExecStop=` would run it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
@@ -41,28 +42,45 @@ pub(crate) async fn build() -> Result<PathBuf> {
     }
 }
 
-/// Runs `lb-drain` with `arguments`, shows its lines as they come, and returns its exit code.
-pub(crate) async fn run(lb_drain: &Path, arguments: &[&str], screen: &Screen) -> Result<i32> {
-    let mut command = Command::new(lb_drain);
-    // Settings of the reader's own have no place here.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LB_DRAIN_") {
-            command.env_remove(name);
-        }
+/// `lb-drain`, and what it keeps between two runs.
+pub(crate) struct LbDrain {
+    program: PathBuf,
+    state: TempDir,
+}
+
+impl LbDrain {
+    /// The one at `program`.
+    pub(crate) fn new(program: PathBuf) -> Result<Self> {
+        let state = tempfile::Builder::new().prefix("lb-drain-demo-").tempdir()?;
+        Ok(Self { program, state })
     }
-    let mut child = command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("{}: {error}", lb_drain.display()))?;
-    if let Some(stderr) = child.stderr.take() {
-        let mut lines = BufReader::new(stderr).lines();
-        while let Some(line) = lines.next_line().await? {
-            screen.quote(&line);
+
+    /// Runs it with `arguments`, shows its lines as they come, and returns its exit code.
+    pub(crate) async fn run(&self, arguments: &[&str], screen: &Screen) -> Result<i32> {
+        let mut command = Command::new(&self.program);
+        // Settings of the reader's own have no place here, nor have traces of the demo in theirs.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("LB_DRAIN_") {
+                command.env_remove(name);
+            }
         }
+        let mut child = command
+            .env("LB_DRAIN_STATE_DIR", self.state.path())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("{}: {error}", self.program.display()))?;
+        if let Some(stderr) = child.stderr.take() {
+            let mut lines = BufReader::new(stderr).lines();
+            while let Some(line) = lines.next_line().await? {
+                screen.quote(&line);
+            }
+        }
+        let status = child.wait().await?;
+        status
+            .code()
+            .ok_or_else(|| format!("lb-drain was killed: {status}").into())
     }
-    // 128 and more, as a shell says it, would need the signal's number; that it was killed is enough here.
-    Ok(child.wait().await?.code().unwrap_or(-1))
 }

@@ -1,16 +1,16 @@
 //! The three ways of stopping a copy, and what happened under each.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use lb_drain_api::duration::human;
 use tokio::time::sleep;
 
+use crate::Result;
 use crate::balancer::{BACKEND, Balancer};
 use crate::clients::{Load, Request};
 use crate::screen::Screen;
 use crate::service::Service;
-use crate::{Result, tool};
+use crate::tool::LbDrain;
 
 /// The stop begins after this: the slowest request takes 2 s, so by then as many are in flight as ever.
 const STOP_AT: Duration = Duration::from_millis(2500);
@@ -40,7 +40,7 @@ pub(crate) enum Way {
 pub(crate) struct Stage {
     pub(crate) balancer: Balancer,
     pub(crate) app1: Service,
-    pub(crate) lb_drain: PathBuf,
+    pub(crate) lb_drain: LbDrain,
 }
 
 /// What happened under one way.
@@ -105,9 +105,7 @@ async fn perform(way: Way, stage: &mut Stage, load: &Load, screen: &Screen) -> R
     sleep(AWAY).await;
     stage.app1.restart().await?;
     screen.event(load.elapsed(), "app1 is started again");
-    if way != Way::SigtermOnly {
-        stage.balancer.tell(&set_state("ready")).await?;
-    }
+    after_start(way, stage, load, screen).await?;
     stage.balancer.all_up().await?;
     screen.event(load.elapsed(), "app1 is in rotation again");
 
@@ -138,21 +136,39 @@ async fn before_stop(way: Way, stage: &Stage, load: &Load, screen: &Screen) -> R
             sleep(FIXED_SLEEP).await;
             Ok(0)
         }
-        Way::LbDrain => {
-            let socket = stage.balancer.socket.to_string_lossy();
-            let server = format!("{BACKEND}/{}", stage.app1.name);
-            let port = stage.app1.address.port().to_string();
-            let arguments = [
-                ["--haproxy", &socket],
-                ["--haproxy-server", &server],
-                ["--port", &port],
-                ["--budget", BUDGET],
-            ];
-            let arguments = [&["deregister"], arguments.as_flattened()].concat();
-            screen.event(load.elapsed(), &format!("lb-drain {}", arguments.join(" ")));
-            tool::run(&stage.lb_drain, &arguments, screen).await
-        }
+        Way::LbDrain => lb_drain(&["deregister"], stage, load, screen).await,
     }
+}
+
+/// What runs after the start, as a unit's `ExecStartPost=` would.
+async fn after_start(way: Way, stage: &Stage, load: &Load, screen: &Screen) -> Result<()> {
+    match way {
+        Way::SigtermOnly => Ok(()),
+        Way::FixedSleep => {
+            let command = set_state("ready");
+            screen.event(load.elapsed(), &format!("\"{command}\""));
+            stage.balancer.tell(&command).await
+        }
+        Way::LbDrain => match lb_drain(&["register", "--wait"], stage, load, screen).await? {
+            0 => Ok(()),
+            code => Err(format!("lb-drain register ended with exit code {code}").into()),
+        },
+    }
+}
+
+async fn lb_drain(verb: &[&str], stage: &Stage, load: &Load, screen: &Screen) -> Result<i32> {
+    let socket = stage.balancer.socket.to_string_lossy();
+    let server = format!("{BACKEND}/{}", stage.app1.name);
+    let port = stage.app1.address.port().to_string();
+    let options = [
+        ["--haproxy", &socket],
+        ["--haproxy-server", &server],
+        ["--port", &port],
+        ["--budget", BUDGET],
+    ];
+    let arguments = [verb, options.as_flattened()].concat();
+    screen.event(load.elapsed(), &format!("lb-drain {}", arguments.join(" ")));
+    stage.lb_drain.run(&arguments, screen).await
 }
 
 /// The runtime command that the common hook sends.

@@ -59,12 +59,8 @@ pub(super) fn start(
     Ok(child)
 }
 
-/// What it has printed.
-pub(super) fn log(directory: &Path) -> String {
-    std::fs::read_to_string(log_file(directory)).unwrap_or_default()
-}
-
-fn log_file(directory: &Path) -> PathBuf {
+/// Where what it prints is kept.
+pub(super) fn log_file(directory: &Path) -> PathBuf {
     directory.join("haproxy.log")
 }
 

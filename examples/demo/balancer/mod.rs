@@ -62,18 +62,25 @@ impl Balancer {
     async fn start_haproxy(program: &Path, copies: [&Service; 2]) -> Result<Self> {
         let (directory, socket, listener) = Self::place().await?;
         let front = listener.local_addr()?;
-        let process = haproxy::start(program, listener, &socket, copies, directory.path())?;
-        let balancer = Self {
+        let mut process = haproxy::start(program, listener, &socket, copies, directory.path())?;
+        let log = haproxy::log_file(directory.path());
+        let mut balancer = Self {
             about: haproxy::about(program).await?,
             front,
             socket,
-            _process: Some(process),
+            _process: None,
             _directory: directory,
         };
-        match balancer.all_up().await {
-            Ok(()) => Ok(balancer),
-            Err(error) => Err(format!("{error}\n{}", haproxy::log(balancer._directory.path())).into()),
+        let up = tokio::select! {
+            up = balancer.all_up() => up,
+            _ = process.wait() => Err("it ended at once".into()),
+        };
+        if let Err(error) = up {
+            let log = std::fs::read_to_string(log).unwrap_or_default();
+            return Err(format!("{error}\n{log}").into());
         }
+        balancer._process = Some(process);
+        Ok(balancer)
     }
 
     async fn start_embedded(copies: [&Service; 2]) -> Result<Self> {

@@ -83,6 +83,8 @@ pub enum Manner {
     Well,
     /// With a line of noise.
     Garbage,
+    /// That it knows no such command, whatever it is.
+    UnderstandsNothing,
     /// With noise that never ends.
     EndlessGarbage,
     /// Not at all: it accepts, like one whose `maxconn` is reached.
@@ -213,6 +215,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, model: Arc<Mutex<Mod
             _ => {}
         }
         let answer = match manner {
+            Manner::UnderstandsNothing => "Unknown command.\n\n",
             Manner::Garbage => "HTTP/1.1 400 Bad request\r\nContent-length: 0\r\n\r\n",
             Manner::CutShort => &answer[..answer.len() / 2],
             _ => &answer,

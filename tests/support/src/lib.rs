@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod elbv2;
 pub mod haproxy;
 pub mod http;
+pub mod http1;
 pub mod imds;
 pub mod moto;
 mod server;

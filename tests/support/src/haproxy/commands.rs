@@ -18,9 +18,7 @@ impl Model {
                 None => (false, command),
             };
             if for_worker != (self.dialect == Dialect::Master) {
-                answer += &self.refusal(
-                    "Unknown command, but maybe one of the following ones is a better match:\n  help",
-                );
+                answer += &self.unknown();
                 continue;
             }
             answer += &self.command(command);
@@ -50,8 +48,7 @@ impl Model {
                 server.current = 0;
                 Ok(())
             }),
-            _ => self
-                .refusal("Unknown command, but maybe one of the following ones is a better match:\n  help"),
+            _ => self.unknown(),
         }
     }
 
@@ -82,6 +79,11 @@ impl Model {
 
     fn refusal(&self, text: &str) -> String {
         self.message("err", "3", text)
+    }
+
+    fn unknown(&self) -> String {
+        let text = "Unknown command, but maybe one of the following ones is a better match:\n  help";
+        self.message("info", "6", text)
     }
 
     fn message(&self, word: &str, number: &str, text: &str) -> String {
@@ -159,12 +161,23 @@ impl Server {
     }
 }
 
-/// `set server …`: each state clears the other one's bit, and neither touches what is inherited.
+/// Sets one of the forced states or none: each clears the other one's bit, and neither touches what is
+/// inherited. A server in maintenance is stopped; without health checks it runs as soon as it is not.
+fn put(server: &mut Server, forced: u32) {
+    if forced == FORCED_MAINT {
+        server.running = 0;
+    } else if server.admin & FORCED_MAINT != 0 {
+        server.running = 2;
+    }
+    server.admin = server.admin & !(FORCED_MAINT | FORCED_DRAIN) | forced;
+}
+
+/// `set server …`.
 fn set(server: &mut Server, what: &[&str]) -> Result<(), &'static str> {
     match what {
-        ["state", "ready"] => server.admin &= !(FORCED_MAINT | FORCED_DRAIN),
-        ["state", "drain"] => server.admin = server.admin & !FORCED_MAINT | FORCED_DRAIN,
-        ["state", "maint"] => server.admin = server.admin & !FORCED_DRAIN | FORCED_MAINT,
+        ["state", "ready"] => put(server, 0),
+        ["state", "drain"] => put(server, FORCED_DRAIN),
+        ["state", "maint"] => put(server, FORCED_MAINT),
         ["state", ..] => return Err("'set server <srv> state' expects 'ready', 'drain' and 'maint'."),
         ["weight", "100%"] => server.weight = server.configured_weight,
         ["weight", "0%"] => server.weight = 0,

@@ -91,6 +91,11 @@ impl Condition {
         !matches!(self.test, Test::Any)
     }
 
+    /// The statuses for which it can hold, where it names any.
+    pub(crate) fn statuses(&self) -> Option<&Statuses> {
+        self.statuses.as_ref()
+    }
+
     /// Whether it says anything at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.statuses.is_none() && !self.reads_answer()

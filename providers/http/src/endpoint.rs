@@ -29,6 +29,8 @@ const PACE: Pace = Pace {
     far: Duration::from_secs(2),
     share: 100,
 };
+/// The state of an entry that has not left: what is configured are requests that change it.
+const NOT_ASKED: &str = "its state is not asked for";
 /// The longest time for one request where the configuration names none. A third of the budget at most: one
 /// silent answer must leave time to ask again.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -208,7 +210,7 @@ impl LoadBalancer for Endpoint {
     /// `drained` is not asked either: before the host has left, a count of 0 says nothing of rotation.
     async fn find(&self) -> Result<Vec<Found>> {
         let view = match self.before().await? {
-            None => view(Rotation::Unknown, None, "not asked".to_owned()),
+            None => view(Rotation::Unknown, None, NOT_ASKED.to_owned()),
             Some(ended) if ended.gone => {
                 let said = format!("gone already: {}", ended.said);
                 // Whoever took it out may have left requests in flight: `drained` is asked from here on.
@@ -225,7 +227,7 @@ impl LoadBalancer for Endpoint {
                     .filter(|(name, _)| self.kept.contains(name));
                 View {
                     before: kept.collect(),
-                    ..view(Rotation::Unknown, None, format!("there: {}", ended.said))
+                    ..view(Rotation::Unknown, None, NOT_ASKED.to_owned())
                 }
             }
         };
@@ -238,7 +240,7 @@ impl LoadBalancer for Endpoint {
     /// What `drained` tells, once this run has left; before that, and without it, nothing is known.
     async fn look(&self, _target: &Target) -> Result<View> {
         match (self.left(), &self.drained) {
-            (None, _) => Ok(view(Rotation::Unknown, None, "not asked".to_owned())),
+            (None, _) => Ok(view(Rotation::Unknown, None, NOT_ASKED.to_owned())),
             (Some(left), None) => Ok(view(Rotation::Unknown, None, left.said)),
             (Some(left), Some(poll)) => poll.look(&self.facts, &self.clients, &left.captured).await,
         }

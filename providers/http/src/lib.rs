@@ -6,7 +6,7 @@
 //!
 //! - `tls`, `client`, `answer`, `failure`: connections, answers, and what a failure means;
 //! - `source`, `values`, `template`, `address`: secrets and placeholders;
-//! - `call`: one request; `steps`: a list of them; `pick`, `condition`, `poll`: reading answers;
+//! - `call`: one request; `steps`: a list of them; `pick`, `condition`, `capture`, `poll`: reading answers;
 //! - `settings`, `shape`, `statuses`: the configuration as it is written.
 //!
 //! An HTTP endpoint in general cannot say whether this host is in rotation: that it accepted the request is
@@ -16,6 +16,7 @@
 mod address;
 mod answer;
 mod call;
+mod capture;
 mod check;
 mod client;
 mod condition;

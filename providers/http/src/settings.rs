@@ -66,9 +66,10 @@ pub(crate) struct Request {
     /// Statuses that say that it is done.
     #[serde(default = "Statuses::success")]
     pub(crate) expect: Statuses,
-    /// Statuses that say that it had been done already: the rest of the list is not run.
-    #[serde(default)]
-    pub(crate) gone: Statuses,
+    /// What an answer says when it had been done already: statuses or a condition. The rest of the list is not
+    /// run then.
+    #[serde(default, deserialize_with = "crate::shape::statuses_or_condition")]
+    pub(crate) gone: Option<Condition>,
     /// Statuses after which to ask again, beside 429 and 502 to 504: the request was not carried out.
     #[serde(default)]
     pub(crate) retry: Statuses,
@@ -177,9 +178,6 @@ pub(crate) struct Element {
     /// Whether its position in the array is wanted.
     #[serde(default)]
     pub(crate) index: bool,
-    /// Whether the lack of such an element says that this host has left already.
-    #[serde(default)]
-    pub(crate) gone: bool,
 }
 
 /// A request's body.

@@ -4,12 +4,13 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
-use serde::de::value::MapAccessDeserializer;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::settings::{Body, Capture, Element, Text};
+use crate::settings::{Body, Capture, Condition, Element, Text};
 use crate::source::Source;
+use crate::statuses::Statuses;
 
 /// A table, or an array of tables.
 pub(crate) fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
@@ -44,6 +45,30 @@ where
     T: Deserialize<'de>,
 {
     one_or_many(deserializer).map(Some)
+}
+
+/// A list of statuses, or a condition.
+pub(crate) fn statuses_or_condition<'de, D>(deserializer: D) -> Result<Option<Condition>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Either;
+    impl<'de> Visitor<'de> for Either {
+        type Value = Condition;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(r#"a list of statuses, such as [404], or a condition, such as { pointer = "/state", value = "out" }"#)
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Condition, A::Error> {
+            Ok(Condition {
+                status: Some(Statuses::deserialize(SeqAccessDeserializer::new(seq))?),
+                ..Condition::default()
+            })
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Condition, A::Error> {
+            Condition::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_any(Either).map(Some)
 }
 
 impl<'de> Deserialize<'de> for Source {

@@ -3,35 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use lb_drain_api::{Error, Result, SettingsError};
-use serde_json::Value;
-
 use crate::answer::Answer;
 use crate::call::{Call, Common, Parts, Sent};
+use crate::capture::Capture;
 use crate::client::Clients;
 use crate::condition::Condition;
 use crate::failure;
-use crate::pick::Pick;
 use crate::settings::{self, Request};
 use crate::statuses::Statuses;
 use crate::template::Scope;
 use crate::values::{Captured, Facts, Name};
+use lb_drain_api::{Error, Result, SettingsError};
 
 /// One request of a list, and what its answer means.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub call: Call,
     expect: Statuses,
-    gone: Statuses,
+    gone: Option<Condition>,
     retry: Statuses,
     until: Option<Condition>,
     capture: BTreeMap<String, Capture>,
-}
-
-#[derive(Debug, Clone)]
-enum Capture {
-    Header(String),
-    Value { pick: Pick, index: bool, gone: bool },
 }
 
 /// How a list ended.
@@ -112,6 +104,18 @@ impl Step {
                            request of its own";
             return Err(SettingsError::new("until", message));
         }
+        let gone = request
+            .gone
+            .as_ref()
+            .map(|keys| Condition::read(keys, scope))
+            .transpose();
+        let gone = gone.map_err(|error| SettingsError::new("gone", error.to_string()))?;
+        if gone.as_ref().is_some_and(Condition::is_empty) {
+            return Err(SettingsError::new(
+                "gone",
+                "says nothing; give it statuses, a pointer or a text",
+            ));
+        }
         let capture = |(name, capture): (&String, &settings::Capture)| {
             if !matches!(Name::read(name), Name::Own(_)) || !crate::template::is_name(name) {
                 return Err(SettingsError::new(
@@ -124,7 +128,7 @@ impl Step {
         Ok(Self {
             call,
             expect: request.expect.clone(),
-            gone: request.gone.clone(),
+            gone,
             retry: request.retry.clone(),
             until: request
                 .until
@@ -149,14 +153,18 @@ impl Step {
 
     /// The names that reading its answer takes.
     fn reading(&self) -> BTreeSet<Name> {
-        let picks = self.capture.values().filter_map(|capture| match capture {
-            Capture::Value { pick, .. } => Some(pick.names()),
-            Capture::Header(_) => None,
-        });
-        picks
-            .chain(self.until.iter().map(Condition::names))
+        let conditions = self.until.iter().chain(&self.gone).map(Condition::names);
+        let captures = self.capture.values().map(Capture::names);
+        conditions.chain(captures).flatten().collect()
+    }
+
+    /// Whether a status has a meaning here beside the usual one.
+    fn means(&self, status: u16) -> bool {
+        let gone = self.gone.as_ref().and_then(Condition::statuses);
+        [Some(&self.expect), gone, Some(&self.retry)]
+            .into_iter()
             .flatten()
-            .collect()
+            .any(|statuses| statuses.contains(status))
     }
 
     /// Reads what the answer says. `None`: it says that there is nothing left to do.
@@ -168,59 +176,47 @@ impl Step {
         captured: &Captured,
     ) -> Result<Option<Captured>> {
         let status = answer.status.as_u16();
-        if self.gone.contains(status) {
-            return Ok(None);
+        let said = || format!(r#"http {} answered "{}" with {status}"#, sent.origin, sent.line);
+        let unread = |key: &str, why: &str| {
+            Error::permanent(said(), sent.secrets.hide(why)).advise(format!("check {key}"))
+        };
+        let values = facts.resolve(&self.reading(), captured).await;
+        let values = values.map_err(|missing| Error::permanent(said(), missing.why))?;
+        let expected = self.expect.contains(status);
+        if let Some(gone) = &self.gone {
+            // One that names its statuses counts for those; any other for the answers that are expected.
+            let concerned = gone
+                .statuses()
+                .map_or(expected, |statuses| statuses.contains(status));
+            if concerned
+                && gone
+                    .judge(answer, &values)
+                    .map_err(|why| unread("gone", &why))?
+                    .holds
+            {
+                return Ok(None);
+            }
         }
-        if !self.expect.contains(status) {
+        if !expected {
             return Err(failure::refused(sent, answer, self.retry.contains(status)));
         }
-        let said = || format!(r#"http {} answered "{}" with {status}"#, sent.origin, sent.line);
-        let values = facts
-            .resolve(&self.reading(), captured)
-            .await
-            .map_err(|missing| Error::permanent(said(), missing.why))?;
         if let Some(until) = &self.until {
             let reading = until
                 .judge(answer, &values)
-                .map_err(|why| Error::permanent(said(), sent.secrets.hide(&why)).advise("check until"))?;
+                .map_err(|why| unread("until", &why))?;
             if !reading.holds {
-                return Err(Error::temporary(
-                    said(),
-                    format!("not there yet: {}", sent.secrets.hide(&reading.seen)),
-                ));
+                let seen = sent.secrets.hide(&reading.seen);
+                return Err(Error::temporary(said(), format!("not there yet: {seen}")));
             }
         }
         let mut new = Captured::new();
         for (name, capture) in &self.capture {
-            let value = match capture {
-                Capture::Header(header) => answer.header(header).map(Value::from),
-                Capture::Value { pick, index, gone } => {
-                    let json = answer.json();
-                    let picked = json
-                        .as_ref()
-                        .map_err(Clone::clone)
-                        .and_then(|json| pick.find(json, &values));
-                    let picked =
-                        picked.map_err(|why| Error::permanent(said(), why).advise("check capture"))?;
-                    match picked {
-                        None if *gone => return Ok(None),
-                        None => None,
-                        Some(picked) if *index => picked.index.map(Value::from),
-                        Some(picked) => Some(picked.value.clone()),
-                    }
-                }
-            };
+            let value = capture
+                .take(answer, &values)
+                .map_err(|why| unread("capture", &why))?;
             let Some(value) = value else {
-                let why = match capture {
-                    Capture::Header(header) => {
-                        format!("without the header {header} that {name} is captured from")
-                    }
-                    Capture::Value { pick, .. } => {
-                        format!("in which there is no {pick} to capture {name} from")
-                    }
-                };
-                return Err(Error::permanent(said(), why)
-                    .advise("check capture and what the server knows of this host"));
+                let why = format!("without {capture}, which {name} is captured from");
+                return Err(unread("capture, and what the server knows of this host", &why));
             };
             new.insert(name.clone(), value);
         }
@@ -252,10 +248,7 @@ pub(crate) async fn run(
             kept.in_doubt = Some(number);
             progress.set(kept.clone());
         }
-        let meant = |status| {
-            step.expect.contains(status) || step.gone.contains(status) || step.retry.contains(status)
-        };
-        let answer = sent.send(clients, meant).await;
+        let answer = sent.send(clients, |status| step.means(status)).await;
         // What comes back at all is known: either an answer, or an error that says what to do about it.
         if !step.call.repeatable {
             kept.in_doubt = None;
@@ -299,48 +292,5 @@ impl Progress {
 
     fn set(&self, kept: Kept) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kept;
-    }
-}
-
-impl Capture {
-    fn read(capture: &settings::Capture, scope: &Scope) -> Result<Self, SettingsError> {
-        match capture {
-            settings::Capture::Short(text) => match text.strip_prefix("header:") {
-                Some(name) if !name.trim().is_empty() => Ok(Self::Header(name.trim().to_owned())),
-                Some(_) => Err(SettingsError::new(
-                    "capture",
-                    "header: needs a name, such as header:ETag",
-                )),
-                None => Ok(Self::Value {
-                    pick: Pick::read(None, &BTreeMap::new(), Some(text), scope)?,
-                    index: false,
-                    gone: false,
-                }),
-            },
-            settings::Capture::Element(element) => {
-                if element.index && element.pointer.is_some() {
-                    return Err(SettingsError::new(
-                        "index",
-                        "does not go with pointer: choose one",
-                    ));
-                }
-                if element.matching.is_empty() {
-                    return Err(SettingsError::new(
-                        "where",
-                        "is missing: the fields by which the element is found",
-                    ));
-                }
-                Ok(Self::Value {
-                    pick: Pick::read(
-                        element.array.as_deref(),
-                        &element.matching,
-                        element.pointer.as_deref(),
-                        scope,
-                    )?,
-                    index: element.index,
-                    gone: element.gone,
-                })
-            }
-        }
     }
 }

@@ -208,14 +208,13 @@ fn write(name: &Name, value: &Value, place: Place, in_quotes: bool, before: &str
         Place::Url => Ok(utf8_percent_encode(&text(value), RESERVED).to_string()),
         Place::Authority => {
             let text = text(value);
-            let of_host = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
             if text.parse::<std::net::Ipv6Addr>().is_ok() {
                 Ok(if before.ends_with('[') {
                     text
                 } else {
                     format!("[{text}]")
                 })
-            } else if !text.is_empty() && text.chars().all(of_host) {
+            } else if is_host(&text) {
                 Ok(text)
             } else {
                 Err(format!(
@@ -233,6 +232,21 @@ fn write(name: &Name, value: &Value, place: Place, in_quotes: bool, before: &str
             other => other.to_string(),
         }),
     }
+}
+
+/// Whether a text is a host, a port, or both.
+fn is_host(text: &str) -> bool {
+    let of_host = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port),
+        None => (text, "0"),
+    };
+    let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host_is_one = match v6 {
+        Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.chars().all(of_host),
+    };
+    host_is_one && port.parse::<u16>().is_ok()
 }
 
 /// Whether a position in a JSON text is within the quotes of a string.
@@ -293,6 +307,12 @@ mod tests {
             render("{id}:80", Place::Authority, "fd00::1").expect("text"),
             "[fd00::1]:80"
         );
+        for host in ["lb.example:8080", "10.0.0.5:80", "[fd00::1]:80", "lb_1"] {
+            assert_eq!(render("{id}", Place::Authority, host).expect("a host"), host);
+        }
+        for other in ["lb:", "lb:port", "a:b:80", "lb@x", "lb/x", "", "[lb]:80"] {
+            assert!(render("{id}", Place::Authority, other).is_err(), "{other}");
+        }
         assert_eq!(
             render("[{id}]:80", Place::Authority, "fd00::1").expect("text"),
             "[fd00::1]:80"

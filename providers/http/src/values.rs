@@ -267,13 +267,17 @@ pub(crate) fn json_string(text: &str) -> String {
 }
 
 impl Template {
-    /// What a variable stands for: of the configuration's own type when it is a single text without
-    /// placeholders.
+    /// What a variable stands for: a number or boolean of the configuration as it is, a text that is a JSON
+    /// document as that document, any other text as text.
     fn value(&self, values: &Values) -> Result<Value, String> {
-        match self.constant() {
-            Some(value) => Ok(value.clone()),
-            None => self.render(values, Place::Plain).map(Value::from),
+        if let Some(value) = self.constant() {
+            return Ok(value.clone());
         }
+        let text = self.render(values, Place::Plain)?;
+        let document = text
+            .starts_with(['{', '['])
+            .then(|| serde_json::from_str(&text).ok());
+        Ok(document.flatten().unwrap_or_else(|| text.into()))
     }
 }
 

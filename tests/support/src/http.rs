@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -106,6 +106,7 @@ pub struct Fake {
     place: Place,
     asked: Arc<Mutex<Vec<Asked>>>,
     running: Arc<Running>,
+    accepting: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Clone)]
@@ -139,34 +140,34 @@ impl Open {
 impl Fake {
     /// On a free port of 127.0.0.1.
     pub fn start(answer: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
-        Self::on(Ipv4Addr::LOCALHOST.into(), None, answer)
+        Self::on((Ipv4Addr::LOCALHOST, 0).into(), None, answer)
     }
 
     /// On a free port of `::1` alone.
     pub fn start_v6(answer: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
-        Self::on(Ipv6Addr::LOCALHOST.into(), None, answer)
+        Self::on((Ipv6Addr::LOCALHOST, 0).into(), None, answer)
     }
 
     /// With TLS, on a free port of 127.0.0.1.
     pub fn start_tls(tls: Arc<ServerConfig>, answer: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
-        Self::on(Ipv4Addr::LOCALHOST.into(), Some(tls), answer)
+        Self::on((Ipv4Addr::LOCALHOST, 0).into(), Some(tls), answer)
     }
 
-    /// On a free port of this address.
+    /// On this address; port 0 is a free one.
     ///
     /// # Panics
     ///
-    /// Where this host has no such address.
+    /// Where this host has no such address, or somebody else has the port.
     pub fn on(
-        address: std::net::IpAddr,
+        address: SocketAddr,
         tls: Option<Arc<ServerConfig>>,
         answer: impl FnMut(&Asked) -> Reply + Send + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(SocketAddr::new(address, 0)).expect("a free port");
+        let listener = TcpListener::bind(address).expect("a free port");
         let place = Place::Tcp(listener.local_addr().expect("bound"), tls.is_some());
-        let (fake, answer) = Self::new(place, answer);
+        let (mut fake, answer) = Self::new(place, answer);
         let (asked, running) = (Arc::clone(&fake.asked), Arc::clone(&fake.running));
-        thread::spawn(move || {
+        fake.accepting = Some(thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if running.ended.load(Ordering::SeqCst) {
                     break;
@@ -183,7 +184,7 @@ impl Fake {
                     Some(Err(error)) => panic!("a server's TLS: {error}"),
                 });
             }
-        });
+        }));
         fake
     }
 
@@ -194,9 +195,9 @@ impl Fake {
     /// Where there can be no socket at `path`.
     pub fn start_unix(path: &Path, answer: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
         let listener = UnixListener::bind(path).expect("a free path");
-        let (fake, answer) = Self::new(Place::Unix(path.to_owned()), answer);
+        let (mut fake, answer) = Self::new(Place::Unix(path.to_owned()), answer);
         let (asked, running) = (Arc::clone(&fake.asked), Arc::clone(&fake.running));
-        thread::spawn(move || {
+        fake.accepting = Some(thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if running.ended.load(Ordering::SeqCst) {
                     break;
@@ -209,7 +210,7 @@ impl Fake {
                 let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
                 thread::spawn(move || serve(stream, &close, &asked, &answer));
             }
-        });
+        }));
         fake
     }
 
@@ -218,6 +219,7 @@ impl Fake {
             place,
             asked: Arc::default(),
             running: Arc::default(),
+            accepting: None,
         };
         (fake, Arc::new(Mutex::new(answer)))
     }
@@ -280,6 +282,10 @@ impl Drop for Fake {
         match &self.place {
             Place::Tcp(address, _) => drop(TcpStream::connect_timeout(address, Duration::from_secs(1))),
             Place::Unix(path) => drop(UnixStream::connect(path)),
+        }
+        // Until it has ended, the kernel still accepts connections for it.
+        if let Some(accepting) = self.accepting.take() {
+            let _ = accepting.join();
         }
         lock(&self.running.open).iter().for_each(Open::close);
     }

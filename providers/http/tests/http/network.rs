@@ -51,7 +51,7 @@ fn a_dead_first_address_leaves_time_for_the_second() {
                 [(1, 2), (2, 1)].map(|(a, b)| (Ipv4Addr::new(127, 0, 0, a), Ipv4Addr::new(127, 0, 0, b)))
             {
                 for refuses in [true, false] {
-                    let fake = Fake::on(alive.into(), None, |_| Reply::new(200, ""));
+                    let fake = Fake::on((alive, 0).into(), None, |_| Reply::new(200, ""));
                     let _kept = (!refuses).then(|| dead(other, fake.port()));
                     let start = Instant::now();
                     let url = format!("http://two.test:{}/", fake.port());

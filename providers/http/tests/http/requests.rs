@@ -100,7 +100,7 @@ async fn an_etag_is_matched_and_asked_for_again_when_somebody_was_quicker() {
         url = "{url}/config/upstreams"
         [deregister.capture]
         etag = "header:ETag"
-        place = {{ where = {{ dial = "{{ip}}:{{port}}" }}, index = true, gone = true }}
+        place = {{ where = {{ dial = "{{ip}}:{{port}}" }}, index = true }}
         [[deregister]]
         method = "DELETE"
         url = "{url}/config/upstreams/{{place}}"
@@ -216,26 +216,24 @@ async fn an_element_that_is_not_there_is_gone_or_an_error() {
         [[deregister]]
         method = "GET"
         url = "URL/servers"
-        capture = { id = { where = { server = "{ip}:{port}" }, pointer = "/id", gone = GONE } }
+        GONE
+        capture = { id = { where = { server = "{ip}:{port}" }, pointer = "/id" } }
         [[deregister]]
         method = "PATCH"
         url = "URL/servers/{id}"
     "#;
     let fake = always(Reply::json(200, &json!([{"id": 1, "server": "10.0.0.8:8080"}])));
     let keys = keys.replace("URL", &fake.url());
-    leave(&connect(&keys.replace("GONE", "true")))
+    let gone = r#"gone = { where = { server = "{ip}:{port}" }, op = "absent" }"#;
+    leave(&connect(&keys.replace("GONE", gone)))
         .await
         .expect("gone already");
-    let error = leave(&connect(&keys.replace("GONE", "false")))
+    let error = leave(&connect(&keys.replace("GONE", "")))
         .await
         .expect_err("not there");
     assert!(!is_temporary(&error), "{error}");
-    assert!(
-        error
-            .to_string()
-            .contains("there is no /id of the element with this server to capture id from"),
-        "{error}"
-    );
+    let says = "without /id of the element with this server, which id is captured from; check capture";
+    assert!(error.to_string().contains(says), "{error}");
     assert_eq!(fake.lines(), ["GET /servers", "GET /servers"]);
 }
 
@@ -299,6 +297,25 @@ async fn an_entry_that_is_gone_before_we_come_is_out_already() {
         before(&connect(&keys.replace("URL", &fake.url()))).await.rotation,
         Rotation::Out
     );
+}
+
+#[tokio::test]
+async fn a_variable_stands_for_a_server_a_name_or_a_document() {
+    let fake = always(Reply::new(200, ""));
+    let balancer = connect(&format!(
+        r#"
+        deregister = {{ method = "PUT", url = "http://{{server}}/{{dial}}", body = "{{entry}}" }}
+        [variables]
+        server = "127.0.0.1:{port}"
+        dial = "{{ip}}:{{port}}"
+        entry = '{{"dial": "{{ip}}:{{port}}"}}'
+        "#,
+        port = fake.port()
+    ));
+    assert_eq!(target(&balancer).await.as_str(), "PUT /10.0.0.7%3A8080");
+    assert_eq!(balancer.identity().endpoint, fake.url());
+    leave(&balancer).await.expect("left");
+    assert_eq!(fake.asked()[0].json(), json!({"dial": "10.0.0.7:8080"}));
 }
 
 #[tokio::test]

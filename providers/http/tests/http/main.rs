@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod behaviour;
 mod check;
 mod conditions;
 mod failures;
 mod network;
+mod recipes;
 mod redirects;
 mod requests;
 mod secrets;

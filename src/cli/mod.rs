@@ -77,7 +77,7 @@ pub struct Common {
     pub ports: Vec<u16>,
 
     /// Where what was taken out is recorded [default: /run/lb-drain]
-    #[arg(long, value_name = "DIR", env = "LB_DRAIN_STATE_DIR", hide_short_help = true)]
+    #[arg(long, value_name = "DIR", env = "LB_DRAIN_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
 
     /// What to print on stdout when the command ends

@@ -144,9 +144,11 @@ impl Session {
     }
 }
 
-/// Resolves when SIGTERM or SIGINT comes.
+/// Resolves when SIGTERM or SIGINT comes. SIGHUP does not end a drain: a lost terminal is no wish to stop
+/// half way.
 async fn interruption() -> Exit {
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let _heard = signal(SignalKind::hangup());
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         return std::future::pending().await;
     };

@@ -52,7 +52,7 @@ struct Raw {
 ///
 /// A sentence that names file, line and key, or the option, and says what to write instead.
 pub fn settings(parsed: &Parsed, common: &Common) -> Result<Settings, ConfigError> {
-    let no_file = registry::given(&common.balancers);
+    let no_file = common.balancers.any();
     if no_file && parsed.config_given {
         return Err(ConfigError::new(
             "load balancers are given both by --config and by options; write only one of them",

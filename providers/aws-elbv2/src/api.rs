@@ -1,0 +1,202 @@
+//! The five calls of the ELBv2 API that there is a use for, in this crate's own types.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_sdk_elasticloadbalancingv2::config::http::HttpResponse;
+use aws_sdk_elasticloadbalancingv2::config::timeout::TimeoutConfig;
+use aws_sdk_elasticloadbalancingv2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_elasticloadbalancingv2::{Client, Config, config};
+
+use crate::entry::{Entry, Seen};
+use crate::failure::{self, Failure};
+use crate::kind::Kind;
+
+/// The most target groups in one answer of DescribeTargetGroups.
+const PAGE: i32 = 400;
+
+/// How long to wait for an answer that is not essential. Two of them stay within the two seconds that the
+/// engine gives a first attempt, so what is to be assumed without them is decided here.
+const BRIEFLY: Duration = Duration::from_millis(900);
+
+/// What IAM can scope a Describe call to.
+const EVERYTHING: &str = r#""*""#;
+
+/// The API of one region with one set of credentials.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    pub(crate) client: Client,
+    pub(crate) region: String,
+    throttled: Arc<AtomicBool>,
+}
+
+/// A target group, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) arn: String,
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    /// `instance`, `ip`, `lambda` or `alb`.
+    pub(crate) target_type: String,
+}
+
+/// Which target groups to describe.
+#[derive(Debug, Clone)]
+pub(crate) enum Which {
+    /// These; if one of them does not exist, none is described.
+    Arns(Vec<String>),
+    /// These; if one of them does not exist, none is described.
+    Names(Vec<String>),
+    /// All of the account in this region.
+    All,
+}
+
+impl Api {
+    pub(crate) fn new(client: Client, region: String) -> Self {
+        Self {
+            client,
+            region,
+            throttled: Arc::default(),
+        }
+    }
+
+    /// Whether any call was throttled so far: the account's budget is short, so only what is essential
+    /// should be asked.
+    pub(crate) fn throttled(&self) -> bool {
+        self.throttled.load(Ordering::Relaxed)
+    }
+
+    /// DescribeTargetHealth, of these registrations or of all in the group. Never paged: a group holds at
+    /// most a thousand.
+    pub(crate) async fn health(&self, arn: &str, entries: Option<&[Entry]>) -> Result<Vec<Seen>, Failure> {
+        let targets = entries.map(|entries| entries.iter().map(Entry::to_sdk).collect());
+        let call = self
+            .client
+            .describe_target_health()
+            .target_group_arn(arn)
+            .set_targets(targets);
+        let answer = call
+            .send()
+            .await
+            .map_err(|error| self.failed("DescribeTargetHealth", EVERYTHING, &error))?;
+        let described = answer.target_health_descriptions();
+        Ok(described.iter().filter_map(Seen::from_sdk).collect())
+    }
+
+    /// DeregisterTargets. Success proves nothing: it succeeds for targets that are not there.
+    pub(crate) async fn deregister(&self, arn: &str, entries: &[Entry]) -> Result<(), Failure> {
+        let call = self
+            .client
+            .deregister_targets()
+            .target_group_arn(arn)
+            .set_targets(Some(entries.iter().map(Entry::to_sdk).collect()));
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| self.failed("DeregisterTargets", arn, &error))
+    }
+
+    /// RegisterTargets.
+    pub(crate) async fn register(&self, arn: &str, entries: &[Entry]) -> Result<(), Failure> {
+        let call = self
+            .client
+            .register_targets()
+            .target_group_arn(arn)
+            .set_targets(Some(entries.iter().map(Entry::to_sdk).collect()));
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| self.failed("RegisterTargets", arn, &error))
+    }
+
+    /// The deregistration delay, from DescribeTargetGroupAttributes. Not essential: asked briefly.
+    pub(crate) async fn delay(&self, arn: &str) -> Result<Option<Duration>, Failure> {
+        let call = self
+            .client
+            .describe_target_group_attributes()
+            .target_group_arn(arn);
+        let answer = call
+            .customize()
+            .config_override(briefly())
+            .send()
+            .await
+            .map_err(|error| self.failed("DescribeTargetGroupAttributes", EVERYTHING, &error))?;
+        let delay = answer
+            .attributes()
+            .iter()
+            .find(|attribute| attribute.key() == Some("deregistration_delay.timeout_seconds"))
+            .and_then(|attribute| attribute.value()?.parse().ok());
+        Ok(delay.map(Duration::from_secs))
+    }
+
+    /// DescribeTargetGroups, every page of it. Essential where names are to be resolved: asked briefly by ARN.
+    pub(crate) async fn groups(&self, which: Which) -> Result<Vec<Group>, Failure> {
+        let patience = if matches!(which, Which::Arns(_)) {
+            briefly()
+        } else {
+            Config::builder()
+        };
+        let (arns, names) = match which {
+            Which::Arns(arns) => (Some(arns), None),
+            Which::Names(names) => (None, Some(names)),
+            Which::All => (None, None),
+        };
+        let mut groups = Vec::new();
+        let mut marker = None;
+        loop {
+            let call = self
+                .client
+                .describe_target_groups()
+                .set_target_group_arns(arns.clone())
+                .set_names(names.clone())
+                .page_size(PAGE)
+                .set_marker(marker)
+                .customize()
+                .config_override(patience.clone());
+            let answer = call
+                .send()
+                .await
+                .map_err(|error| self.failed("DescribeTargetGroups", EVERYTHING, &error))?;
+            groups.extend(answer.target_groups().iter().filter_map(|group| {
+                Some(Group {
+                    arn: group.target_group_arn()?.to_owned(),
+                    name: group.target_group_name()?.to_owned(),
+                    kind: Kind::of_protocol(group.protocol().map_or("", |protocol| protocol.as_str())),
+                    target_type: group.target_type().map_or("", |kind| kind.as_str()).to_owned(),
+                })
+            }));
+            marker = answer.next_marker().map(str::to_owned);
+            if marker.is_none() {
+                return Ok(groups);
+            }
+        }
+    }
+
+    fn failed<E>(&self, action: &'static str, scope: &str, error: &SdkError<E, HttpResponse>) -> Failure
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let failure = Failure::from_sdk(action, scope, error);
+        match failure.kind {
+            failure::Kind::Throttled => {
+                self.throttled.store(true, Ordering::Relaxed);
+                failure
+            }
+            failure::Kind::NoSuchGroup => failure.advise(format!(
+                "check its name, and that {} is its region and its account that of the credentials",
+                self.region
+            )),
+            _ => failure,
+        }
+    }
+}
+
+fn briefly() -> config::Builder {
+    let timeouts = TimeoutConfig::builder()
+        .operation_timeout(BRIEFLY)
+        .operation_attempt_timeout(BRIEFLY)
+        .read_timeout(BRIEFLY)
+        .connect_timeout(BRIEFLY);
+    Config::builder().timeout_config(timeouts.build())
+}

@@ -1,0 +1,299 @@
+//! A fake of the ELBv2 API: an HTTP server that speaks the query protocol (form-encoded `POST`, XML back).
+//!
+//! It imitates what is documented and was observed on the real service, and what `moto` lacks: a target
+//! drains for the delay, is known by id, port and zone together, stays if its port is not named, and a
+//! call succeeds for targets that are not there. Calls are counted, limited by token buckets, denied, slowed
+//! and broken on demand. Sources: the API reference (2015-12-01) and the user guide, "Register targets".
+
+mod actions;
+mod limits;
+mod truth;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use limits::{Bucket, Limits};
+pub use truth::TargetGroup;
+
+use crate::server::{Answer, Asked, Server};
+use crate::tls::SelfSigned;
+use truth::Truth;
+use wire::Refusal;
+
+/// What goes wrong with a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Answered with this error.
+    Refuse {
+        /// The HTTP status.
+        status: u16,
+        /// The error's code, such as `ServiceUnavailable`.
+        code: String,
+    },
+    /// Read, and never answered.
+    Silence,
+    /// The connection is closed without an answer.
+    HangUp,
+    /// Answered, with status 200, by something that is no XML.
+    Garbage,
+}
+
+/// The running fake. Every test has its own.
+#[derive(Debug)]
+pub struct Elbv2 {
+    server: Server,
+    state: Arc<Mutex<State>>,
+    certificate: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    truth: Truth,
+    limits: Option<Limits>,
+    denied: Vec<String>,
+    expired: bool,
+    latency: BTreeMap<String, Duration>,
+    faults: Vec<(String, Fault, usize)>,
+    calls: BTreeMap<String, usize>,
+    throttled: usize,
+}
+
+impl Elbv2 {
+    /// Starts it on a free port of the loopback, over plain http.
+    ///
+    /// # Panics
+    ///
+    /// Where no port can be bound.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_on((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// Starts it on this address, over plain http: in another network namespace than the test's, say.
+    ///
+    /// # Panics
+    ///
+    /// Where the address cannot be bound.
+    #[must_use]
+    pub fn start_on(address: SocketAddr) -> Self {
+        Self::serve(address, None)
+    }
+
+    /// Starts it over https, with a certificate that nobody trusts who is not told to.
+    ///
+    /// # Panics
+    ///
+    /// Where no port can be bound.
+    #[must_use]
+    pub fn start_tls() -> Self {
+        Self::serve((Ipv4Addr::LOCALHOST, 0).into(), Some(SelfSigned::new()))
+    }
+
+    fn serve(address: SocketAddr, tls: Option<SelfSigned>) -> Self {
+        let state = Arc::<Mutex<State>>::default();
+        let (certificate, acceptor) = tls.map(|tls| (tls.pem, tls.acceptor)).unzip();
+        let shared = Arc::clone(&state);
+        let server = Server::start(address, acceptor, move |asked| {
+            let state = Arc::clone(&shared);
+            async move { answer(&state, &asked).await }
+        });
+        Self {
+            server: server.expect("an address to bind"),
+            state,
+            certificate,
+        }
+    }
+
+    /// Where it answers, for `endpoint_url`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", self.server.address())
+    }
+
+    /// Its certificate in PEM, where it speaks https.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Adds a target group and returns its ARN.
+    pub fn add(&self, group: TargetGroup) -> String {
+        self.state().truth.add(group)
+    }
+
+    /// Deletes a target group.
+    pub fn delete(&self, arn: &str) {
+        self.state().truth.delete(arn);
+    }
+
+    /// Registers a target, in this state (such as `healthy`) from the first moment.
+    pub fn register(&self, arn: &str, id: &str, port: u16, zone: Option<&str>, state: &str) {
+        self.state().truth.put(arn, id, port, zone, state, "");
+    }
+
+    /// Changes a target's state and reason, as health checks would.
+    pub fn set_state(&self, arn: &str, id: &str, port: u16, state: &str, reason: &str) {
+        let zone = self.state().truth.zone(arn, id, port);
+        self.state()
+            .truth
+            .put(arn, id, port, zone.as_deref(), state, reason);
+    }
+
+    /// Begins to drain a target behind the tool's back, as an Auto Scaling group does.
+    pub fn drain(&self, arn: &str, id: &str, port: u16) {
+        self.state().truth.drain(arn, id, port);
+    }
+
+    /// The true state of a target; `None` where it is not registered.
+    #[must_use]
+    pub fn truth(&self, arn: &str, id: &str, port: u16) -> Option<String> {
+        self.state().truth.state(arn, id, port)
+    }
+
+    /// Makes the API refuse this id as one that does not exist (any more): a terminated instance.
+    pub fn terminate(&self, id: &str) {
+        self.state().truth.terminated.push(id.to_owned());
+    }
+
+    /// Limits calls from now on.
+    pub fn limit(&self, limits: Limits) {
+        self.state().limits = Some(limits);
+    }
+
+    /// Denies an action, as IAM does.
+    pub fn deny(&self, action: &str) {
+        self.state().denied.push(action.to_owned());
+    }
+
+    /// Lets all credentials be expired.
+    pub fn expire_credentials(&self) {
+        self.state().expired = true;
+    }
+
+    /// Delays each answer to an action.
+    pub fn slow(&self, action: &str, by: Duration) {
+        self.state().latency.insert(action.to_owned(), by);
+    }
+
+    /// Lets the next `times` calls of an action go wrong.
+    pub fn fail(&self, action: &str, fault: Fault, times: usize) {
+        self.state().faults.push((action.to_owned(), fault, times));
+    }
+
+    /// How many target groups one answer holds at most, whatever the caller wants.
+    pub fn page(&self, size: usize) {
+        self.state().truth.page = size;
+    }
+
+    /// How many calls of an action there were, refused ones included.
+    #[must_use]
+    pub fn calls(&self, action: &str) -> usize {
+        self.state().calls.get(action).copied().unwrap_or_default()
+    }
+
+    /// How many calls there were of all actions.
+    #[must_use]
+    pub fn all_calls(&self) -> usize {
+        self.state().calls.values().sum()
+    }
+
+    /// How many calls were refused by the token buckets.
+    #[must_use]
+    pub fn throttled(&self) -> usize {
+        self.state().throttled
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // A test that failed while it held the lock has said so already.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn answer(state: &Mutex<State>, asked: &Asked) -> Option<Answer> {
+    let call = match wire::Call::read(asked) {
+        Ok(call) => call,
+        Err(refusal) => return Some(refusal.answer()),
+    };
+    let (latency, fault) = {
+        let mut state = lock(state);
+        *state.calls.entry(call.action.clone()).or_default() += 1;
+        (
+            state.latency.get(&call.action).copied(),
+            state.fault(&call.action),
+        )
+    };
+    if let Some(latency) = latency {
+        tokio::time::sleep(latency).await;
+    }
+    match fault {
+        Some(Fault::Silence) => return pending().await,
+        Some(Fault::HangUp) => return None,
+        Some(Fault::Garbage) => return Some(Answer::new(200, "<html>login</html")),
+        Some(Fault::Refuse { status, code }) => {
+            return Some(Refusal::new(status, &code, "as the test wants it").answer());
+        }
+        None => {}
+    }
+    let mut state = lock(state);
+    Some(match state.perform(&call, Instant::now()) {
+        Ok(result) => wire::success(&call.action, &result),
+        Err(refusal) => refusal.answer(),
+    })
+}
+
+impl State {
+    fn fault(&mut self, action: &str) -> Option<Fault> {
+        let next = self
+            .faults
+            .iter_mut()
+            .find(|(of, _, times)| of == action && *times > 0)?;
+        next.2 -= 1;
+        Some(next.1.clone())
+    }
+
+    /// Credentials, permission and limits come first, as with every AWS service; then the action itself.
+    fn perform(&mut self, call: &wire::Call, now: Instant) -> Result<String, Refusal> {
+        if self.expired {
+            return Err(Refusal::new(
+                403,
+                "ExpiredToken",
+                "The security token included in the request is expired",
+            ));
+        }
+        if self.denied.contains(&call.action) {
+            let message = format!(
+                "User: arn:aws:sts::123456789012:assumed-role/web/i-0123456789abcdef0 is not authorized to \
+                 perform: elasticloadbalancing:{} because no identity-based policy allows it",
+                call.action
+            );
+            return Err(Refusal::new(403, "AccessDenied", &message));
+        }
+        if let Some(limits) = &mut self.limits
+            && !limits.admit(&call.action, now)
+        {
+            self.throttled += 1;
+            // Both names are in use.
+            let code = if self.throttled % 2 == 0 {
+                "Throttling"
+            } else {
+                "ThrottlingException"
+            };
+            return Err(Refusal::new(400, code, "Rate exceeded"));
+        }
+        self.truth.now = now;
+        actions::perform(&mut self.truth, call)
+    }
+}

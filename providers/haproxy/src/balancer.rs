@@ -25,8 +25,8 @@ const PACE: Pace = Pace {
     share: 100,
 };
 
-/// How many servers are asked for on one connection: each may take two commands, and a command line has to fit
-/// into a buffer of HAProxy (`tune.bufsize`, 16 kB unless configured).
+/// How many servers are asked for on one connection: each may take two commands, and in some releases a command
+/// line has to fit into a buffer of HAProxy (`tune.bufsize`, 16 kB unless configured).
 const SERVERS_AT_ONCE: usize = 32;
 
 /// One HAProxy.
@@ -352,7 +352,7 @@ fn stat(answer: &Answer<'_>, server: Server<'_>) -> Option<Stat> {
 
 /// The server of a target. Names from HAProxy itself are validated like those from the configuration.
 fn server(target: &Target) -> Result<Server<'_>> {
-    Server::parse(target.as_str()).map_err(|why| Error::permanent("haproxy", why))
+    Server::parse(target.as_str()).map_err(|why| Error::permanent("haproxy is not asked", why))
 }
 
 fn listed(kind: &str, backend: &str, names: &[String]) -> String {

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A service whose answers to `/slow` wait until they are released.
+/// A service whose answers to `/slow` wait until they are released, and which knows no `/gone`.
 pub struct App {
     /// Its port on 127.0.0.1.
     pub port: u16,
@@ -36,7 +36,13 @@ impl App {
                     if request.starts_with("GET /slow ") {
                         let _ = released.wait_for(|released| *released).await;
                     }
-                    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone";
+                    let status = if request.starts_with("GET /gone ") {
+                        "404 Not Found"
+                    } else {
+                        "200 OK"
+                    };
+                    let answer =
+                        format!("HTTP/1.1 {status}\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone");
                     let _ = stream.write_all(answer.as_bytes()).await;
                 });
             }

@@ -158,6 +158,18 @@ defaults
         row.expect("a row")[place].to_owned()
     }
 
+    /// One column of a server's row in `show stat`.
+    pub fn stat(&self, server: &str, column: &str) -> String {
+        let table = self.ask("show stat -1 4 -1");
+        let mut lines = table
+            .lines()
+            .map(|line| line.trim_start_matches("# ").split(',').collect::<Vec<_>>());
+        let header = lines.next().expect("a header");
+        let place = header.iter().position(|&name| name == column).expect("a column");
+        let row = lines.find(|row| row.len() > 1 && format!("{}/{}", row[0], row[1]) == server);
+        row.expect("a row")[place].to_owned()
+    }
+
     /// `srv_admin_state` of a server.
     pub fn admin(&self, server: &str) -> u32 {
         self.state(server, "srv_admin_state").parse().expect("a number")

@@ -77,26 +77,25 @@ async fn several_servers_are_found_at_once_and_one_mistake_is_one_mistake() {
 }
 
 #[tokio::test]
-async fn a_hundred_servers_are_found() {
+async fn more_servers_than_one_command_line_holds_are_found() {
     let mut sections = String::new();
     let mut names = Vec::new();
-    for backend in 0..100 {
-        let backend = format!("a-backend-with-a-rather-long-name-as-generators-make-them-{backend}");
+    for backend in 0..150 {
+        let backend = format!("a-backend-with-a-rather-long-name-as-some-generators-make-them-{backend}");
         sections += &format!("backend {backend}\n  server app1 127.0.0.1:8080\n");
         names.push(format!("{backend}/app1"));
     }
-    let Some(haproxy) = Haproxy::start(&sections) else {
+    let Some(haproxy) = Haproxy::start_master(&sections, false) else {
         return;
     };
     let names = names.iter().map(String::as_str).collect::<Vec<_>>();
-    let found = haproxy
-        .balancer("admin.sock", &names)
-        .find()
-        .await
-        .expect("finds");
-    assert_eq!(found.len(), 100);
-    for found in found {
-        assert_eq!(found.view.expect("a view").rotation, Rotation::InService);
+    for socket in ["admin.sock", "master.sock"] {
+        let found = haproxy.balancer(socket, &names).find().await.expect("finds");
+        assert_eq!(found.len(), names.len());
+        for found in found {
+            let view = found.view.expect("a view");
+            assert_eq!((view.rotation, view.in_flight), (Rotation::InService, Some(0)));
+        }
     }
 }
 

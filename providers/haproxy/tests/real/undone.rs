@@ -148,7 +148,7 @@ async fn a_server_that_tracks_another_gets_a_state_of_its_own() {
     let app = App::start().await;
     let sections = "
 backend web
-  server app1 127.0.0.1:PORT check inter 100ms
+  server app1 127.0.0.1:PORT check inter 100ms fall 1000
 backend api
   server app1 127.0.0.1:PORT track web/app1
 ";

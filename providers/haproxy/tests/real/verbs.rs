@@ -2,6 +2,7 @@
 
 use lb_drain_api::{Firmness, LoadBalancer, Rotation, Target, View};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::app::{App, request, sticky_request};
 use crate::haproxy::{Haproxy, eventually};
@@ -217,6 +218,98 @@ backend web
     let view = look(&*balancer, &app1).await;
     assert_eq!(view.rotation, Rotation::Out, "though shown as {}", view.state);
     assert_eq!(view.state, "DOWN");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_no_new_clients_is_still_in_rotation_and_leaves() {
+    let app = App::start().await;
+    let sections = "
+backend web
+  option httpchk GET /gone
+  http-check disable-on-404
+  server app1 127.0.0.1:PORT check inter 50ms fall 1000
+";
+    let Some(haproxy) = Haproxy::start(&sections.replace("PORT", &app.port.to_string())) else {
+        return;
+    };
+    let balancer = haproxy.balancer("admin.sock", &["web/app1"]);
+    let app1 = Target::new("web/app1");
+    eventually("the check answers 404", async || {
+        haproxy.state("web/app1", "srv_op_state") == "3"
+    })
+    .await;
+    let view = find(&*balancer).await;
+    assert_eq!(
+        (view.rotation, view.state.as_str()),
+        (Rotation::NotInService, "NOLB")
+    );
+    balancer.deregister(&app1, Firmness::Drain).await.expect("drains");
+    assert_eq!(look(&*balancer, &app1).await.rotation, Rotation::Out);
+}
+
+/// The reason for `maint_after`.
+#[tokio::test]
+async fn sticky_clients_keep_coming_in_drain_and_go_elsewhere_in_maint() {
+    let app = App::start().await;
+    let sections = "
+frontend front
+  bind {dir}/front.sock
+  default_backend web
+backend web
+  cookie SERVER insert
+  server app1 127.0.0.1:PORT cookie one
+  server app2 127.0.0.1:PORT cookie two
+";
+    let Some(haproxy) = Haproxy::start(&sections.replace("PORT", &app.port.to_string())) else {
+        return;
+    };
+    let balancer = haproxy.balancer("admin.sock", &["web/app1"]);
+    let app1 = Target::new("web/app1");
+    for (firmness, expected) in [(Firmness::Drain, 1), (Firmness::Firm, 0)] {
+        balancer.deregister(&app1, firmness).await.expect("goes out");
+        let total = || haproxy.stat("web/app1", "stot").parse::<u32>().expect("a number");
+        let before = total();
+        let response = sticky_request(haproxy.path("front.sock"), "/", "one")
+            .await
+            .expect("answered");
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+        assert_eq!(total() - before, expected, "{firmness:?}");
+    }
+}
+
+/// Load balancers keep connections; only requests count.
+#[tokio::test]
+async fn an_idle_connection_is_not_in_flight() {
+    let app = App::start().await;
+    let Some(haproxy) = Haproxy::start(&SLOW.replace("PORT", &app.port.to_string())) else {
+        return;
+    };
+    let balancer = haproxy.balancer("admin.sock", &["web/app1"]);
+    let mut client = tokio::net::UnixStream::connect(haproxy.path("front.sock"))
+        .await
+        .expect("connects");
+    for _ in 0..2 {
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: app\r\n\r\n")
+            .await
+            .expect("asks");
+        let mut response = [0; 1024];
+        let length = client.read(&mut response).await.expect("is answered");
+        assert!(response[..length].starts_with(b"HTTP/1.1 200"));
+    }
+    let app1 = Target::new("web/app1");
+    eventually("nothing is in flight", async || {
+        look(&*balancer, &app1).await.in_flight == Some(0)
+    })
+    .await;
+    client
+        .write_all(b"GET /slow HTTP/1.1\r\nHost: app\r\n\r\n")
+        .await
+        .expect("the connection lives");
+    eventually("now something is", async || {
+        look(&*balancer, &app1).await.in_flight == Some(1)
+    })
+    .await;
 }
 
 const SLOW: &str = "

@@ -1,7 +1,5 @@
 //! Ends the process in time even if everything else is stuck: a resolver, a blocked thread, a full pipe.
 
-use std::time::Duration;
-
 use crate::budget::Deadline;
 use crate::engine::Ledger;
 use crate::exit::Exit;
@@ -19,7 +17,7 @@ pub fn start(deadline: Deadline, ledger: Ledger, strict: bool) {
     let started = guard.spawn(move || {
         std::thread::sleep(wait);
         let exit = verdict(&ledger, strict);
-        stderr::line(format!(
+        stderr::last_words(format!(
             "ended by the guard: the budget is used up and lb-drain is stuck; {}",
             if exit == Exit::Failed {
                 "some load balancer may still route here"
@@ -27,7 +25,6 @@ pub fn start(deadline: Deadline, ledger: Ledger, strict: bool) {
                 "out of every load balancer"
             }
         ));
-        stderr::flush(Duration::ZERO);
         // Not through std's buffered stdout, which nothing here uses, so this cannot block.
         std::process::exit(exit.code().into());
     });

@@ -12,7 +12,22 @@ use crate::cli::BalancerFlags;
 pub const PROVIDERS: &[&str] = &[
     #[cfg(feature = "haproxy")]
     "haproxy",
+    #[cfg(feature = "aws-elbv2")]
+    "aws-elbv2",
+    #[cfg(feature = "http")]
+    "http",
 ];
+
+/// A provider's name as its makers write it.
+#[must_use]
+pub fn title(provider: &str) -> &str {
+    match provider {
+        "haproxy" => "HAProxy",
+        "aws-elbv2" => "AWS",
+        "http" => "its endpoint",
+        other => other,
+    }
+}
 
 /// Why a section does not make a load balancer.
 #[derive(Debug)]
@@ -50,14 +65,21 @@ pub fn from_section(
     match provider {
         #[cfg(feature = "haproxy")]
         "haproxy" => Ok(lb_drain_haproxy::connect(
-            lb_drain_haproxy::Settings::deserialize(section)?,
+            Deserialize::deserialize(section)?,
             host,
         )?),
+        #[cfg(feature = "aws-elbv2")]
+        "aws-elbv2" => Ok(lb_drain_aws_elbv2::connect(
+            Deserialize::deserialize(section)?,
+            host,
+        )?),
+        #[cfg(feature = "http")]
+        "http" => Ok(lb_drain_http::connect(Deserialize::deserialize(section)?, host)?),
         _ => Err(Unusable::Provider),
     }
 }
 
-/// The endpoints that options of the command line stand for, by provider.
+/// The endpoints that options of the command line stand for, by provider. Empty when none are given.
 ///
 /// # Errors
 ///
@@ -66,34 +88,42 @@ pub fn from_flags(
     flags: &BalancerFlags,
     host: &Host,
 ) -> Result<Vec<(&'static str, Vec<Arc<dyn LoadBalancer>>)>, SettingsError> {
-    let mut balancers = Vec::new();
+    let mut balancers: Vec<(&'static str, Vec<Arc<dyn LoadBalancer>>)> = Vec::new();
     #[cfg(feature = "haproxy")]
-    if !flags.haproxy.is_empty() {
-        let settings = lb_drain_haproxy::Settings {
-            sockets: flags.haproxy.clone(),
-            servers: flags.haproxy_server.clone(),
-            ..lb_drain_haproxy::Settings::default()
-        };
+    if let Some(settings) = flags.haproxy.settings() {
         balancers.push(("haproxy", lb_drain_haproxy::connect(settings, host)?));
+    }
+    #[cfg(feature = "aws-elbv2")]
+    if let Some(settings) = flags.aws.settings() {
+        balancers.push(("aws-elbv2", lb_drain_aws_elbv2::connect(settings, host)?));
+    }
+    #[cfg(feature = "http")]
+    if let Some(settings) = flags.http.settings()? {
+        balancers.push(("http", lb_drain_http::connect(settings, host)?));
     }
     Ok(balancers)
 }
 
-/// Whether any load balancer is given by options.
-#[must_use]
-pub fn given(flags: &BalancerFlags) -> bool {
-    #[cfg(feature = "haproxy")]
-    if !flags.haproxy.is_empty() {
-        return true;
-    }
-    false
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A provider's name as its makers write it.
-#[must_use]
-pub fn title(provider: &str) -> &str {
-    match provider {
-        "haproxy" => "HAProxy",
-        other => other,
+    #[test]
+    fn every_provider_has_a_row_in_the_documentation_and_a_folder() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let rows = std::fs::read_to_string(root.join("providers/README.md")).expect("the list");
+        for provider in PROVIDERS {
+            assert!(
+                rows.contains(&format!("| [{provider}]({provider}/README.md) |")),
+                "no row for {provider}"
+            );
+            assert!(
+                root.join("providers").join(provider).join("README.md").exists(),
+                "no README for {provider}"
+            );
+        }
+        // And the other way round: what is listed is built by default.
+        #[cfg(all(feature = "haproxy", feature = "aws-elbv2", feature = "http"))]
+        assert_eq!(rows.matches("/README.md) |").count(), PROVIDERS.len());
     }
 }

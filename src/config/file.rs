@@ -89,10 +89,8 @@ pub(super) fn parse<'i>(path: &'i Path, text: &'i str) -> Result<Document<'i>, C
         .into_iter()
         .partition(|(key, _)| key.get_ref() == "load_balancer");
     let top = Top::deserialize(deserializer(span, top.into_iter().collect())).map_err(|error| {
-        let message = error.message().replace(
-            "expected one of `budget`",
-            "expected one of `load_balancer`, `budget`",
-        );
+        let message =
+            plain(error.message()).replace("here are `budget`", "here are `load_balancer`, `budget`");
         ConfigError::at(path, text, error.span(), &message)
     })?;
     let mut tables = Vec::new();

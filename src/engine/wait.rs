@@ -13,6 +13,9 @@ use super::{Event, Evidence, Standing};
 /// How long asking for terms may take: they are no reason to lose sight of the drain.
 const TERMS: Duration = Duration::from_secs(5);
 
+/// So few requests in flight may all be answered at any moment; each time as many again slow the looks down.
+const NEARLY: u64 = 8;
+
 /// What is known while waiting.
 struct Drain<'a> {
     entry: &'a Entry<'a>,
@@ -24,11 +27,15 @@ struct Drain<'a> {
     delay: Option<Duration>,
     /// Requests in flight by the load balancer's last answer; `None` where it does not say.
     reported: Option<u64>,
+    /// Requests in flight on this host's ports at the look before.
+    here: Option<u64>,
     gone: bool,
     firm: bool,
     cut: bool,
     lost_sight: bool,
     told_blind: bool,
+    /// What a look costs the load balancer at most.
+    cost: Duration,
     next_look: Instant,
 }
 
@@ -47,11 +54,13 @@ pub(super) async fn wait(entry: &Entry<'_>, target: &Target, view: View, out: In
         floor: Duration::ZERO,
         delay: None,
         reported: None,
+        here: None,
         gone: false,
         firm: false,
         cut: false,
         lost_sight: false,
         told_blind: false,
+        cost: Duration::from_secs(1),
         next_look: out + schedule.pace.first,
     };
     drain.saw(&view);
@@ -89,7 +98,7 @@ impl Drain<'_> {
                 let wake = self.wake();
                 tokio::select! {
                     () = tokio::time::sleep_until(wake) => {}
-                    () = traffic.next_look(), if self.watches_ports() => {}
+                    () = traffic.next_look(), if !self.ports.is_empty() => self.heed_connections(),
                 }
             }
         }
@@ -191,6 +200,16 @@ impl Drain<'_> {
         self.delay
             .filter(|delay| now >= self.out + *delay)
             .map(|_| Evidence::Delay)
+    }
+
+    /// The moment this host's connections fall silent is the moment to ask a load balancer that counts for
+    /// itself.
+    fn heed_connections(&mut self) {
+        let here = self.entry.run.traffic.in_flight(&self.ports);
+        if here == Some(0) && self.here.is_some_and(|before| before > 0) && self.reported.is_some() {
+            self.next_look = Instant::now();
+        }
+        self.here = here;
     }
 
     /// When something may have changed without anybody telling us.
@@ -316,16 +335,19 @@ impl Drain<'_> {
 
     /// Fast when the end is near, slow when it is far, and never more of the load balancer's time than its
     /// share. Slow paces are jittered, so that a fleet that stops together does not ask together.
-    fn pause(&self, cost: Duration) -> Duration {
+    fn pause(&mut self, took: Duration) -> Duration {
         let pace = self.schedule.pace;
-        let many = u32::try_from(self.in_flight().unwrap_or(u64::MAX))
-            .unwrap_or(u32::MAX)
-            .max(1);
+        // On a busy host most of what a look took was our own waiting for a processor; the quickest of the
+        // last looks comes nearest to what it cost the load balancer.
+        self.cost = took.min(self.cost.mul_f64(1.25));
+        let many = self.in_flight().map_or(u32::MAX, |number| {
+            u32::try_from(number / NEARLY).unwrap_or(u32::MAX)
+        });
         let pause = pace
             .near
-            .saturating_mul(many)
+            .saturating_mul(many.saturating_add(1))
             .min(pace.far)
-            .max(cost * pace.share);
+            .max(self.cost * pace.share);
         if pace.far < Duration::from_secs(2) {
             pause
         } else {

@@ -25,6 +25,15 @@ pub fn line(mut text: String) {
     write_out(&mut waiting, Duration::ZERO);
 }
 
+/// Writes a line if that is possible right now, even while another thread is stuck in writing one.
+pub fn last_words(mut text: String) {
+    text.push('\n');
+    if writable(Duration::ZERO) {
+        // Past std's lock, which that thread may hold. There is nobody left to tell of a failure.
+        let _ = rustix::io::write(std::io::stderr(), text.as_bytes());
+    }
+}
+
 /// Gives what is still waiting a last chance, for at most `patience`.
 pub fn flush(patience: Duration) {
     let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -198,3 +198,6 @@ fn without_number(error: &std::io::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,8 +149,7 @@ pub(crate) fn stats<'a>(text: &'a str, rows: &mut Vec<StatRow<'a>>) -> Result<&'
 
 /// A line without its end, and what follows. Every line of a table has an end.
 pub(crate) fn line(text: &str) -> Result<(&str, &str), Unreadable> {
-    let (line, rest) = text.split_once('\n').ok_or(Unreadable::CutShort)?;
-    Ok((line.strip_suffix('\r').unwrap_or(line), rest))
+    text.split_once('\n').ok_or(Unreadable::CutShort)
 }
 
 /// What follows a CSV field.
@@ -168,7 +167,6 @@ fn csv_field(text: &str) -> Result<(Cow<'_, str>, End, &str), Unreadable> {
             (Cow::Borrowed(&text[..length]), &text[length..])
         }
     };
-    let rest = rest.strip_prefix('\r').unwrap_or(rest);
     if let Some(rest) = rest.strip_prefix(',') {
         Ok((field, End::Field, rest))
     } else if let Some(rest) = rest.strip_prefix('\n') {

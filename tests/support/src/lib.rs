@@ -1,6 +1,11 @@
 //! What the tests of `lb-drain` share.
 
+pub mod behaviour;
+pub mod certificates;
 pub mod elbv2;
+pub mod haproxy;
+pub mod http;
+pub mod http1;
 pub mod imds;
 pub mod moto;
 mod server;

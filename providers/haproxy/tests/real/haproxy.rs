@@ -27,7 +27,12 @@ impl Haproxy {
     /// Sockets are `admin.sock`, `operator.sock`, `words.sock` and `numbers.sock` (severities), and
     /// `one.sock`, which takes one connection at a time. `None`: it is not installed, and that is said.
     pub fn start(sections: &str) -> Option<Self> {
-        Self::run(sections, "", &[])
+        Self::run(sections, "", &[], None)
+    }
+
+    /// The same, unless this release refuses the configuration in these words, and that is said.
+    pub fn start_unless(sections: &str, refusal: &str) -> Option<Self> {
+        Self::run(sections, "", &[], Some(refusal))
     }
 
     /// The same under a master, whose socket is `master.sock`; states are kept in a file for a reload if
@@ -38,21 +43,19 @@ impl Haproxy {
         } else {
             ""
         };
-        Self::run(sections, global, &["-W", "-S", "{dir}/master.sock"])
+        Self::run(sections, global, &["-W", "-S", "{dir}/master.sock"], None)
     }
 
-    fn run(sections: &str, global: &str, arguments: &[&str]) -> Option<Self> {
+    fn run(sections: &str, global: &str, arguments: &[&str], unless: Option<&str>) -> Option<Self> {
         let program = std::env::var("HAPROXY_PROGRAM").unwrap_or_else(|_| "haproxy".to_owned());
         if let Err(error) = Command::new(&program).arg("-v").stdout(Stdio::null()).status() {
             assert!(
                 std::env::var("CI").as_deref() != Ok("true"),
                 "{program} does not start ({error}); install the package haproxy"
             );
-            // Not with `eprintln!`, which the test harness hides where a test passes.
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED: {program} does not start ({error}); install the package haproxy"
-            );
+            skipped(&format!(
+                "{program} does not start ({error}); install the package haproxy"
+            ));
             return None;
         }
         let directory = tempfile::tempdir().expect("a directory");
@@ -96,19 +99,30 @@ defaults
             .spawn()
             .expect("spawned");
         let mut haproxy = Self { process, directory };
-        let sockets = if arguments.is_empty() {
-            &["admin.sock"][..]
-        } else {
-            &["admin.sock", "master.sock"]
+        let sockets = match arguments {
+            [] => &["admin.sock"][..],
+            _ => &["admin.sock", "master.sock"],
         };
-        for socket in sockets {
+        for &socket in sockets {
+            let mut refused = false;
             until("HAProxy listens", || {
                 if let Ok(Some(status)) = haproxy.process.try_wait() {
                     let log = std::fs::read_to_string(haproxy.path("log")).unwrap_or_default();
-                    panic!("haproxy ended with {status}: {log}");
+                    refused = unless.is_some_and(|refusal| log.contains(refusal));
+                    assert!(refused, "haproxy ended with {status}: {log}");
                 }
-                UnixStream::connect(haproxy.path(socket)).is_ok()
+                // A master executes itself once more when it has started its worker, and resets connections.
+                let command = if socket == "master.sock" {
+                    "@1 show info"
+                } else {
+                    "show info"
+                };
+                refused || ask(&haproxy.socket(socket), command).is_ok_and(|info| info.contains("Pid: "))
             });
+            if refused {
+                skipped("this release of HAProxy refuses the configuration");
+                return None;
+            }
         }
         Some(haproxy)
     }
@@ -174,27 +188,33 @@ defaults
         connect(settings, &host).expect("settings").remove(0)
     }
 
-    /// Reloads a master: a new worker, or an error in the configuration.
+    /// Reloads a master, and waits until its new worker answers at both sockets.
     pub fn reload(&self) {
-        let pid = self.worker();
+        let pid = |socket| {
+            let info = ask(&self.socket(socket), "@1 show info;show info").ok()?;
+            Some(
+                info.lines()
+                    .find_map(|line| line.strip_prefix("Pid: "))?
+                    .to_owned(),
+            )
+        };
+        let old = pid("admin.sock").expect("a worker");
         let _ = ask(&self.socket("master.sock"), "reload");
         until("a new worker answers", || {
-            self.worker().is_some_and(|new| Some(new) != pid)
+            pid("admin.sock").is_some_and(|new| new != old)
+        });
+        until("the master passes on to it", || {
+            pid("master.sock") == pid("admin.sock")
         });
     }
 
-    fn worker(&self) -> Option<String> {
-        let info = ask(&self.socket("admin.sock"), "show info").ok()?;
-        Some(
-            info.lines()
-                .find_map(|line| line.strip_prefix("Pid: "))?
-                .to_owned(),
-        )
+    /// Kills it; its directory, with dead sockets, lives on.
+    pub fn kill(mut self) -> impl Drop {
+        self.end();
+        self
     }
-}
 
-impl Drop for Haproxy {
-    fn drop(&mut self) {
+    fn end(&mut self) {
         // A master ends its workers; killed, it could not.
         let pid = rustix::process::Pid::from_child(&self.process);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
@@ -207,6 +227,19 @@ impl Drop for Haproxy {
     }
 }
 
+impl Drop for Haproxy {
+    fn drop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(None)) {
+            self.end();
+        }
+    }
+}
+
+/// Not with `eprintln!`, which the test harness hides where a test passes.
+fn skipped(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
+}
+
 fn ask(socket: &str, command: &str) -> std::io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -217,8 +250,17 @@ fn ask(socket: &str, command: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
+/// Waits until something holds, and lets the test's own servers and clients go on meanwhile.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Waits until something holds.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");

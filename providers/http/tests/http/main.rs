@@ -1,0 +1,16 @@
+//! The provider against servers of its own: fakes that behave well or badly, and real load balancers.
+
+#![allow(clippy::unwrap_used)]
+
+mod behaviour;
+mod check;
+mod conditions;
+mod failures;
+mod network;
+mod recipes;
+mod redirects;
+mod requests;
+mod secrets;
+mod settings;
+mod support;
+mod tls;

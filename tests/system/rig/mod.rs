@@ -1,0 +1,17 @@
+//! What the system tests are made of.
+
+mod app;
+mod clock;
+mod haproxy;
+mod load;
+mod machine;
+mod network;
+mod tool;
+
+pub(crate) use app::{App, unit};
+pub(crate) use clock::{eventually, instant_of_monotonic, median};
+pub(crate) use haproxy::{DRAIN, Haproxy, MAINT, Setup};
+pub(crate) use load::Load;
+pub(crate) use machine::Machine;
+pub(crate) use network::Network;
+pub(crate) use tool::{Ended, binary, lb_drain};

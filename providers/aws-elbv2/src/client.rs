@@ -141,7 +141,10 @@ impl InHand {
                     CredentialsError::CredentialsNotLoaded(_) => metadata.no_role().await,
                     // The SDK's words for it are for its programmers.
                     CredentialsError::InvalidConfiguration(_) if chain(&error).contains("cargo feature") => {
-                        Failure::lasting(deed, "the profile wants a program (credential_process) or a person (SSO) to give them, which lb-drain does not ask")
+                        Failure::lasting(
+                            deed,
+                            "the profile wants a program (credential_process) or a person (SSO) to give them, which lb-drain does not ask",
+                        )
                     }
                     CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_) => {
                         Failure::passing(deed, chain(&error))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_sdk_elasticloadbalancingv2::config::http::HttpResponse;
 use aws_sdk_elasticloadbalancingv2::config::timeout::TimeoutConfig;
 use aws_sdk_elasticloadbalancingv2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_elasticloadbalancingv2::operation::RequestId;
 use aws_sdk_elasticloadbalancingv2::{Client, Config, config};
 
 use crate::entry::{Entry, Seen};
@@ -91,10 +92,11 @@ impl Api {
             .deregister_targets()
             .target_group_arn(arn)
             .set_targets(Some(entries.iter().map(Entry::to_sdk).collect()));
-        call.send()
+        let answer = call
+            .send()
             .await
-            .map(drop)
-            .map_err(|error| self.failed("DeregisterTargets", arn, &error))
+            .map_err(|error| self.failed("DeregisterTargets", arn, &error))?;
+        from_aws("DeregisterTargets", &answer)
     }
 
     /// RegisterTargets.
@@ -104,10 +106,11 @@ impl Api {
             .register_targets()
             .target_group_arn(arn)
             .set_targets(Some(entries.iter().map(Entry::to_sdk).collect()));
-        call.send()
+        let answer = call
+            .send()
             .await
-            .map(drop)
-            .map_err(|error| self.failed("RegisterTargets", arn, &error))
+            .map_err(|error| self.failed("RegisterTargets", arn, &error))?;
+        from_aws("RegisterTargets", &answer)
     }
 
     /// The deregistration delay, from DescribeTargetGroupAttributes. Not essential: asked briefly.
@@ -189,6 +192,18 @@ impl Api {
             )),
             _ => failure,
         }
+    }
+}
+
+/// Checks that the answer to a change is AWS's. It has no content to read, so the SDK takes any page with
+/// status 200 for one, such as a proxy's; but AWS gives each answer an id.
+fn from_aws(action: &str, answer: &impl RequestId) -> Result<(), Failure> {
+    match answer.request_id() {
+        Some(_) => Ok(()),
+        None => Err(failure::misunderstood(
+            action,
+            "HTTP status 200 without a request id",
+        )),
     }
 }
 

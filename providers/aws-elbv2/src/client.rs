@@ -139,6 +139,13 @@ impl InHand {
                 let failure = match &error {
                     // The end of the chain: nobody had any, so the instance's role is what is missing.
                     CredentialsError::CredentialsNotLoaded(_) => metadata.no_role().await,
+                    // The SDK's words for it are for its programmers.
+                    CredentialsError::InvalidConfiguration(_) if chain(&error).contains("cargo feature") => {
+                        Failure::lasting(
+                            deed,
+                            "the profile wants a program (credential_process) or a person (SSO) to give them, which lb-drain does not ask",
+                        )
+                    }
                     CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_) => {
                         Failure::passing(deed, chain(&error))
                     }

@@ -176,7 +176,8 @@ fn refused(action: &str, scope: &str, status: u16, code: &str, message: &str) ->
 /// What to do where something else than Elastic Load Balancing seems to answer.
 const ELSEWHERE: &str = "check that `endpoint_url` and the proxy variables lead to Elastic Load Balancing";
 
-fn misunderstood(action: &str, why: &str) -> Failure {
+/// An answer that is none of this API.
+pub(crate) fn misunderstood(action: &str, why: &str) -> Failure {
     Failure::passing(format!("did not understand the answer to {action}"), why).advise(ELSEWHERE)
 }
 

@@ -36,8 +36,9 @@ pub(crate) struct Group {
 /// What has been learned so far.
 #[derive(Debug, Default)]
 struct Known {
-    /// This host's registrations as of the last answer, under the name given to the engine.
-    target: Option<(Target, Vec<Seen>)>,
+    /// This host's registrations as of the last answer. They are one entry to the engine, so its name is for
+    /// people alone.
+    seen: Option<Vec<Seen>>,
     /// The action that IAM denies, where state cannot be read.
     blind: bool,
     /// How long this kind of load balancer needs for changes, where it has been asked for.
@@ -66,21 +67,18 @@ impl Group {
         failure.of(&self.identity.endpoint)
     }
 
-    fn remember(&self, target: &Target, seen: &[Seen]) {
-        self.known().target = Some((target.clone(), seen.to_vec()));
+    fn remember(&self, seen: &[Seen]) {
+        self.known().seen = Some(seen.to_vec());
     }
 
-    /// The registrations behind a target's name; looked for again where another process found them.
-    async fn seen(&self, target: &Target) -> Result<Vec<Seen>> {
-        let remembered = |known: &Known| match &known.target {
-            Some((name, seen)) if name == target => Some(seen.clone()),
-            _ => None,
-        };
-        if let Some(seen) = remembered(&self.known()) {
+    /// This host's registrations, looked for where that has not been done yet.
+    async fn seen(&self) -> Result<Vec<Seen>> {
+        let known = self.known().seen.clone();
+        if let Some(seen) = known {
             return Ok(seen);
         }
         self.find().await?;
-        Ok(remembered(&self.known()).unwrap_or_default())
+        Ok(self.known().seen.clone().unwrap_or_default())
     }
 
     /// What can be done where IAM does not allow to read the state: leave as configured, on trust.
@@ -99,10 +97,9 @@ impl Group {
 
     fn found(&self, seen: &[Seen]) -> Found {
         let entries: Vec<Entry> = seen.iter().map(|seen| seen.entry.clone()).collect();
-        let target = target(&entries);
-        self.remember(&target, seen);
+        self.remember(seen);
         Found {
-            target,
+            target: target(&entries),
             view: Ok(view(seen)),
         }
     }
@@ -148,8 +145,8 @@ impl LoadBalancer for Group {
         Ok(vec![self.found(&mine)])
     }
 
-    async fn look(&self, target: &Target) -> Result<View> {
-        let before = self.seen(target).await?;
+    async fn look(&self, _: &Target) -> Result<View> {
+        let before = self.seen().await?;
         if self.known().blind {
             return Ok(view(&before));
         }
@@ -174,7 +171,7 @@ impl LoadBalancer for Group {
             }
             Err(failure) => return Err(self.error(failure)),
         };
-        self.remember(target, &seen);
+        self.remember(&seen);
         Ok(view(&seen))
     }
 
@@ -185,8 +182,8 @@ impl LoadBalancer for Group {
         Ok(learned)
     }
 
-    async fn deregister(&self, target: &Target, _: Firmness) -> Result<()> {
-        let seen = self.seen(target).await?;
+    async fn deregister(&self, _: &Target, _: Firmness) -> Result<()> {
+        let seen = self.seen().await?;
         // Exactly what is ours and in: what drains already is left to drain.
         let leaving: Vec<Entry> = seen
             .iter()
@@ -215,7 +212,7 @@ impl LoadBalancer for Group {
         )))
     }
 
-    async fn register(&self, target: &Target, before: Option<&Value>) -> Result<()> {
+    async fn register(&self, _: &Target, before: Option<&Value>) -> Result<()> {
         let recorded = registrations(before.unwrap_or(&Value::Null)).map_err(|error| {
             self.error(
                 Failure::lasting("cannot read what was registered before", error.to_string())
@@ -243,7 +240,7 @@ impl LoadBalancer for Group {
                 state: "registered".to_owned(),
             })
             .collect();
-        self.remember(target, &seen);
+        self.remember(&seen);
         Ok(())
     }
 

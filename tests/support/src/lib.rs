@@ -9,4 +9,3 @@ pub mod http1;
 pub mod imds;
 pub mod moto;
 mod server;
-mod tls;

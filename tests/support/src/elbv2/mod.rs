@@ -16,11 +16,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustls::ServerConfig;
+use tokio_rustls::TlsAcceptor;
+
 pub use limits::{Bucket, Limits};
 pub use truth::TargetGroup;
 
+use crate::certificates::Authority;
 use crate::server::{Answer, Asked, Server};
-use crate::tls::SelfSigned;
 use truth::Truth;
 use wire::Refusal;
 
@@ -40,14 +43,24 @@ pub enum Fault {
     HangUp,
     /// Answered, with status 200, by something that is no XML.
     Garbage,
+    /// Carried out; then the connection is closed without an answer.
+    AnswerLost,
 }
 
 /// The running fake. Every test has its own.
 #[derive(Debug)]
 pub struct Elbv2 {
-    server: Server,
+    /// `None` while connections are refused.
+    server: Mutex<Option<Server>>,
+    address: SocketAddr,
     state: Arc<Mutex<State>>,
-    certificate: Option<String>,
+    tls: Option<Tls>,
+}
+
+#[derive(Debug)]
+struct Tls {
+    authority: String,
+    config: Arc<ServerConfig>,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +72,8 @@ struct State {
     latency: BTreeMap<String, Duration>,
     faults: Vec<(String, Fault, usize)>,
     calls: BTreeMap<String, usize>,
+    /// The ids that calls for a change have named.
+    changed: Vec<String>,
     throttled: usize,
 }
 
@@ -90,39 +105,66 @@ impl Elbv2 {
     /// Where no port can be bound.
     #[must_use]
     pub fn start_tls() -> Self {
-        Self::serve((Ipv4Addr::LOCALHOST, 0).into(), Some(SelfSigned::new()))
+        let authority = Authority::new();
+        let tls = Tls {
+            authority: authority.pem(),
+            config: authority.certify(&["127.0.0.1", "localhost"]).server(None),
+        };
+        Self::serve((Ipv4Addr::LOCALHOST, 0).into(), Some(tls))
     }
 
-    fn serve(address: SocketAddr, tls: Option<SelfSigned>) -> Self {
-        let state = Arc::<Mutex<State>>::default();
-        let (certificate, acceptor) = tls.map(|tls| (tls.pem, tls.acceptor)).unzip();
-        let shared = Arc::clone(&state);
-        let server = Server::start(address, acceptor, move |asked| {
+    fn serve(address: SocketAddr, tls: Option<Tls>) -> Self {
+        let mut fake = Self {
+            server: Mutex::default(),
+            address,
+            state: Arc::default(),
+            tls,
+        };
+        fake.listen();
+        if let Some(server) = &*lock(&fake.server) {
+            fake.address = server.address();
+        }
+        fake
+    }
+
+    /// Refuses connections from now on, and ends those that there are.
+    pub fn refuse(&self) {
+        lock(&self.server).take();
+    }
+
+    /// Takes connections again, at the address where it took them before.
+    ///
+    /// # Panics
+    ///
+    /// Where the address cannot be bound.
+    pub fn listen(&self) {
+        let mut server = lock(&self.server);
+        if server.is_some() {
+            return;
+        }
+        let shared = Arc::clone(&self.state);
+        let acceptor = self
+            .tls
+            .as_ref()
+            .map(|tls| TlsAcceptor::from(Arc::clone(&tls.config)));
+        let started = Server::start(self.address, acceptor, move |asked| {
             let state = Arc::clone(&shared);
             async move { answer(&state, &asked).await }
         });
-        Self {
-            server: server.expect("an address to bind"),
-            state,
-            certificate,
-        }
+        *server = Some(started.expect("an address to bind"));
     }
 
     /// Where it answers, for `endpoint_url`.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = if self.certificate.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        format!("{scheme}://{}", self.server.address())
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
-    /// Its certificate in PEM, where it speaks https.
+    /// Who vouches for it, in PEM, where it speaks https.
     #[must_use]
-    pub fn certificate(&self) -> Option<&str> {
-        self.certificate.as_deref()
+    pub fn authority(&self) -> Option<&str> {
+        self.tls.as_ref().map(|tls| tls.authority.as_str())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -168,6 +210,22 @@ impl Elbv2 {
         self.state().truth.terminate(id);
     }
 
+    /// Removes a registration at once, as if it had never been.
+    pub fn remove(&self, arn: &str, id: &str, port: u16) {
+        self.state().truth.remove(arn, id, port);
+    }
+
+    /// Lets the time pass that draining and health checks need.
+    pub fn settle(&self) {
+        self.state().truth.settle();
+    }
+
+    /// Every registration with its state, as text.
+    #[must_use]
+    pub fn snapshot(&self) -> String {
+        self.state().truth.snapshot()
+    }
+
     /// Limits calls from now on.
     pub fn limit(&self, limits: Limits) {
         self.state().limits = Some(limits);
@@ -188,9 +246,18 @@ impl Elbv2 {
         self.state().latency.insert(action.to_owned(), by);
     }
 
-    /// Lets the next `times` calls of an action go wrong.
+    /// Lets the next `times` calls of an action go wrong; `*` stands for every action.
     pub fn fail(&self, action: &str, fault: Fault, times: usize) {
         self.state().faults.push((action.to_owned(), fault, times));
+    }
+
+    /// Takes back every denial, delay and fault.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        state.denied.clear();
+        state.expired = false;
+        state.latency.clear();
+        state.faults.clear();
     }
 
     /// How many target groups one answer holds at most, whatever the caller wants.
@@ -210,6 +277,13 @@ impl Elbv2 {
         self.state().calls.values().sum()
     }
 
+    /// How many calls for a change named this target, refused ones included.
+    #[must_use]
+    pub fn changes(&self, id: &str) -> usize {
+        let state = self.state();
+        state.changed.iter().filter(|changed| *changed == id).count()
+    }
+
     /// How many calls were refused by the token buckets.
     #[must_use]
     pub fn throttled(&self) -> usize {
@@ -217,7 +291,7 @@ impl Elbv2 {
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     // A test that failed while it held the lock has said so already.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -230,6 +304,10 @@ async fn answer(state: &Mutex<State>, asked: &Asked) -> Option<Answer> {
     let (latency, fault) = {
         let mut state = lock(state);
         *state.calls.entry(call.action.clone()).or_default() += 1;
+        if !call.action.starts_with("Describe") {
+            let named = call.targets().unwrap_or_default();
+            state.changed.extend(named.into_iter().map(|target| target.id));
+        }
         (
             state.latency.get(&call.action).copied(),
             state.fault(&call.action),
@@ -245,13 +323,14 @@ async fn answer(state: &Mutex<State>, asked: &Asked) -> Option<Answer> {
         Some(Fault::Refuse { status, code }) => {
             return Some(Refusal::new(status, &code, "as the test wants it").answer());
         }
-        None => {}
+        Some(Fault::AnswerLost) | None => {}
     }
     let mut state = lock(state);
-    Some(match state.perform(&call, Instant::now()) {
+    let answer = match state.perform(&call, Instant::now()) {
         Ok(result) => wire::success(&call.action, &result),
         Err(refusal) => refusal.answer(),
-    })
+    };
+    (fault != Some(Fault::AnswerLost)).then_some(answer)
 }
 
 impl State {
@@ -259,7 +338,7 @@ impl State {
         let next = self
             .faults
             .iter_mut()
-            .find(|(of, _, times)| of == action && *times > 0)?;
+            .find(|(of, _, times)| (of == action || of == "*") && *times > 0)?;
         next.2 -= 1;
         Some(next.1.clone())
     }

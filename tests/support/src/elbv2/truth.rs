@@ -141,6 +141,43 @@ impl Truth {
         }
     }
 
+    pub(super) fn remove(&mut self, arn: &str, id: &str, port: u16) {
+        if let Some(group) = self.groups.get_mut(arn) {
+            group
+                .targets
+                .retain(|target| !(target.id == id && target.port == port));
+        }
+    }
+
+    pub(super) fn settle(&mut self) {
+        for group in self.groups.values_mut() {
+            let end = group.targets.iter().filter_map(|target| target.until).max();
+            if let Some(end) = end {
+                group.settle(end);
+            }
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> String {
+        let targets = self.groups.values().flat_map(|group| {
+            let name = &group.made.name;
+            let targets = group.targets.iter();
+            targets.map(move |target| {
+                let Target {
+                    id,
+                    port,
+                    zone,
+                    state,
+                    ..
+                } = target;
+                format!("{name} {id}:{port} {zone:?} {state}\n")
+            })
+        });
+        let mut lines: Vec<String> = targets.collect();
+        lines.sort();
+        lines.concat()
+    }
+
     pub(super) fn zone(&self, arn: &str, id: &str, port: u16) -> Option<String> {
         self.groups.get(arn)?.find(id, port)?.zone.clone()
     }

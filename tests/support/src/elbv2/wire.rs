@@ -6,6 +6,9 @@ use crate::server::{Answer, Asked};
 
 const NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
 
+/// In each answer, in the head and in the XML.
+const REQUEST_ID: &str = "00000000-0000-0000-0000-000000000000";
+
 /// A call, read from its form.
 #[derive(Debug)]
 pub(super) struct Call {
@@ -105,9 +108,11 @@ impl Refusal {
             element("Type", origin),
             element("Code", &self.code),
             element("Message", &self.message),
-            element("RequestId", "00000000-0000-0000-0000-000000000000"),
+            element("RequestId", REQUEST_ID),
         );
-        Answer::new(self.status, error).with("content-type", "text/xml")
+        Answer::new(self.status, error)
+            .with("content-type", "text/xml")
+            .with("x-amzn-requestid", REQUEST_ID)
     }
 }
 
@@ -115,9 +120,11 @@ impl Refusal {
 pub(super) fn success(action: &str, result: &str) -> Answer {
     let body = format!(
         r#"<{action}Response xmlns="{NAMESPACE}"><{action}Result>{result}</{action}Result><ResponseMetadata>{}</ResponseMetadata></{action}Response>"#,
-        element("RequestId", "00000000-0000-0000-0000-000000000000"),
+        element("RequestId", REQUEST_ID),
     );
-    Answer::new(200, body).with("content-type", "text/xml")
+    Answer::new(200, body)
+        .with("content-type", "text/xml")
+        .with("x-amzn-requestid", REQUEST_ID)
 }
 
 /// `<name>text</name>`

@@ -514,8 +514,8 @@ async fn caddy() {
     assert_eq!(as_it_was.before, json!({"upstream": ours}));
     assert_eq!(
         in_flight(&views),
-        [Some(0)],
-        "its list has no such upstream any more"
+        [None],
+        "it has forgotten the upstream, which says nothing of what is in flight"
     );
     assert_eq!(
         *upstreams.lock().unwrap(),

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use lb_drain_api::duration::human;
 use tokio::time::Instant;
+
+use crate::service_manager::Hook;
 
 /// The shortest budget that leaves time to ask anything at all.
 pub const SHORTEST: Duration = Duration::from_millis(100);
@@ -11,6 +14,9 @@ pub const SHORTEST: Duration = Duration::from_millis(100);
 /// The budget where nothing says otherwise: long enough for ordinary requests, and a third of systemd's
 /// default `TimeoutStopSec=`.
 pub const DEFAULT: Duration = Duration::from_secs(30);
+
+/// The least that is kept back for reporting and exiting.
+const LEAST_RESERVE: Duration = Duration::from_millis(50);
 
 /// Where a budget comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +27,10 @@ pub enum Source {
     Env,
     /// `budget` in the configuration file.
     Config,
+    /// The unit that runs us.
+    Systemd(Box<Hook>),
+    /// The longest wait of a load balancer, for which the unit's timeout is extended.
+    Extended(Box<Hook>),
     /// [`DEFAULT`].
     Default,
 }
@@ -33,6 +43,7 @@ impl Source {
             Self::Flag => "flag",
             Self::Env => "env",
             Self::Config => "config",
+            Self::Systemd(_) | Self::Extended(_) => "systemd",
             Self::Default => "default",
         }
     }
@@ -40,13 +51,25 @@ impl Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flag => "--budget",
-            Self::Env => "LB_DRAIN_BUDGET",
-            Self::Config => "budget in the configuration",
-            Self::Default => "the default",
-        })
+        match self {
+            Self::Flag => f.write_str("--budget"),
+            Self::Env => f.write_str("LB_DRAIN_BUDGET"),
+            Self::Config => f.write_str("budget in the configuration"),
+            Self::Systemd(hook) => f.write_str(&setting(hook)),
+            Self::Extended(hook) => write!(f, "{}, extended", setting(hook)),
+            Self::Default => f.write_str("the default"),
+        }
     }
+}
+
+/// The line of the unit file: `TimeoutStopSec=30s of web.service`.
+fn setting(hook: &Hook) -> String {
+    let timeout = hook.timeout.map_or_else(
+        || "infinity".to_owned(),
+        // As it is written in a unit file: without the space.
+        |timeout| human(timeout).replace(' ', ""),
+    );
+    format!("{}={timeout} of {}", hook.setting, hook.unit)
 }
 
 /// A budget and where it comes from.
@@ -63,6 +86,7 @@ pub struct Budget {
 pub struct Deadline {
     start: Instant,
     total: Duration,
+    reserve: Duration,
 }
 
 impl Deadline {
@@ -73,7 +97,25 @@ impl Deadline {
         Self {
             start: now.checked_sub(age).unwrap_or(now),
             total,
+            reserve: Self::margin(total),
         }
+    }
+
+    /// The deadline of a budget. What comes from a unit's timeout has had a reserve kept back already (see
+    /// [`Hook::budget`]): here only the time to report is.
+    #[must_use]
+    pub fn of(budget: &Budget, age: Duration) -> Self {
+        let mut deadline = Self::new(budget.total, age);
+        if matches!(budget.source, Source::Systemd(_) | Source::Extended(_)) {
+            deadline.reserve = LEAST_RESERVE;
+        }
+        deadline
+    }
+
+    /// A twentieth of the budget, 50 ms to 500 ms. To report and exit takes a millisecond; the rest is for a
+    /// host so busy that it does not get to run.
+    fn margin(total: Duration) -> Duration {
+        (total / 20).clamp(LEAST_RESERVE, Duration::from_millis(500))
     }
 
     /// When the process started.
@@ -82,28 +124,22 @@ impl Deadline {
         self.start
     }
 
-    /// What is kept back for reporting and exiting: a twentieth of the budget, 50 ms to 500 ms. Exiting
-    /// takes a millisecond; the rest is for a host so busy that it does not get to run.
-    fn reserve(&self) -> Duration {
-        (self.total / 20).clamp(Duration::from_millis(50), Duration::from_millis(500))
-    }
-
     /// When waiting ends and the report begins.
     #[must_use]
     pub fn finish(&self) -> Instant {
-        self.start + self.total.saturating_sub(self.reserve())
+        self.start + self.total.saturating_sub(self.reserve)
     }
 
     /// When the guard ends the process, should it not have ended by itself.
     #[must_use]
     pub fn guard(&self) -> Instant {
-        self.start + self.total.saturating_sub(self.reserve() / 2)
+        self.start + self.total.saturating_sub(self.reserve / 2)
     }
 
     /// When to cut what is left, where that is wanted: early enough to see what came of it.
     #[must_use]
     pub fn cut(&self) -> Instant {
-        self.finish() - self.reserve()
+        self.finish() - Self::margin(self.total)
     }
 
     /// What is left until [`Deadline::finish`].
@@ -143,5 +179,25 @@ mod tests {
         let deadline = Deadline::new(DEFAULT, Duration::from_secs(3));
         assert_eq!(deadline.used(), Duration::from_secs(3));
         assert_eq!(deadline.left(), Duration::from_millis(26_500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_units_timeout_a_reserve_is_kept_only_once() {
+        let hook = Hook {
+            unit: "web.service".to_owned(),
+            setting: crate::service_manager::Setting::TimeoutStop,
+            timeout: Some(DEFAULT),
+            head_start: Duration::ZERO,
+            reason: None,
+            application: crate::service_manager::Application::Unknown,
+            may_extend: false,
+        };
+        let total = hook.budget().expect("a budget");
+        let source = Source::Systemd(Box::new(hook));
+        assert_eq!(source.to_string(), "TimeoutStopSec=30s of web.service");
+        let deadline = Deadline::of(&Budget { total, source }, Duration::ZERO);
+        assert_eq!(deadline.left(), Duration::from_millis(28_950));
+        assert!(deadline.finish() < deadline.guard());
+        assert!(deadline.guard() < deadline.start() + total);
     }
 }

@@ -12,5 +12,6 @@ mod main_process;
 pub mod record;
 pub mod registry;
 pub mod report;
+pub mod service_manager;
 
 pub use commands::run;

@@ -6,24 +6,41 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::sync::watch;
 
+use crate::service_manager::{Application, Asked, Surroundings};
+
 /// How often to look whether it is still there. A system call a look; tokio's own way of waiting for a
 /// file descriptor that is not one of its sockets is `unsafe`.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// The main process by systemd's account: `$MAINPID` of `ExecStop=`, set only while it is alive.
+/// How the application stands: by systemd's account, else by what the environment proves.
 #[must_use]
-pub fn pid() -> Option<u32> {
-    std::env::var("MAINPID").ok()?.parse().ok().filter(|pid| *pid > 0)
+pub fn application(asked: &Asked) -> Application {
+    if let Some(hook) = asked.hook() {
+        return hook.application;
+    }
+    let surroundings = Surroundings::of_this_process();
+    match surroundings.main_pid {
+        Some(pid) => Application::Runs(pid),
+        None if surroundings.looks_like_a_unit() && surroundings.main_process_failed() => Application::Gone,
+        None => Application::Unknown,
+    }
+}
+
+/// The main process, while there is one.
+#[must_use]
+pub fn pid(application: Application) -> Option<u32> {
+    match application {
+        Application::Runs(pid) => Some(pid),
+        Application::Gone | Application::Unknown => None,
+    }
 }
 
 /// Turns `gone` true when the main process has ended, at once if it had before.
-///
-/// systemd runs `ExecStop=` also after the main process ended by itself with success: then `$EXIT_CODE` is
-/// set and `$MAINPID` is not (systemd.exec(5)). In a shell neither is, and nothing is known.
-pub async fn watch(gone: watch::Sender<bool>) {
-    let ended = match pid() {
-        Some(pid) => ended(pid).await,
-        None => std::env::var_os("EXIT_CODE").is_some() && std::env::var_os("INVOCATION_ID").is_some(),
+pub async fn watch(application: Application, gone: watch::Sender<bool>) {
+    let ended = match application {
+        Application::Runs(pid) => ended(pid).await,
+        Application::Gone => true,
+        Application::Unknown => false,
     };
     if ended {
         gone.send_replace(true);
@@ -51,5 +68,38 @@ async fn ended(pid: u32) -> bool {
             Ok(_) => return true,
             Err(_) => return false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_the_main_process_is_seen_when_it_comes_and_not_before() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("sleep starts");
+        let (sender, mut gone) = watch::channel(false);
+        let watching = tokio::spawn(watch(Application::Runs(child.id()), sender));
+        let early = tokio::time::timeout(Duration::from_millis(50), gone.wait_for(|gone| *gone))
+            .await
+            .is_err();
+        assert!(early, "it still runs");
+        child.kill().expect("it runs");
+        let seen = tokio::time::timeout(Duration::from_secs(10), gone.wait_for(|gone| *gone)).await;
+        assert!(seen.is_ok(), "it has ended");
+        drop(seen);
+        child.wait().expect("it ends");
+        watching.abort();
+    }
+
+    #[tokio::test]
+    async fn one_that_is_gone_is_gone_at_once() {
+        let (sender, mut gone) = watch::channel(false);
+        let watching = tokio::spawn(watch(Application::Gone, sender));
+        gone.wait_for(|gone| *gone).await.expect("it is told");
+        watching.abort();
     }
 }

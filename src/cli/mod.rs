@@ -64,6 +64,14 @@ pub struct Common {
     #[arg(long, value_name = "DURATION|auto", env = "LB_DRAIN_BUDGET", value_parser = budget)]
     pub budget: Option<BudgetFlag>,
 
+    /// The unit that runs this, where systemd cannot tell: its timeout is the budget
+    #[arg(long, value_name = "NAME", env = "LB_DRAIN_UNIT")]
+    pub unit: Option<String>,
+
+    /// The application's unit, where another one runs this (lb-drain@.service does)
+    #[arg(long, value_name = "NAME", env = "LB_DRAIN_SERVICE")]
+    pub service: Option<String>,
+
     /// This service's ports: requests in flight are watched here
     #[arg(long = "port", value_name = "PORT", num_args = 1.., value_delimiter = ',', env = "LB_DRAIN_PORT")]
     pub ports: Vec<u16>,
@@ -75,6 +83,16 @@ pub struct Common {
     /// What to print on stdout when the command ends
     #[arg(long, value_enum, default_value_t, env = "LB_DRAIN_OUTPUT")]
     pub output: Output,
+
+    /// How to log on stderr
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        env = "LB_DRAIN_LOG_FORMAT"
+    )]
+    pub log_format: LogFormat,
 
     /// Say more
     #[arg(short, long, env = "LB_DRAIN_VERBOSE", value_parser = clap::builder::FalseyValueParser::new())]
@@ -108,6 +126,17 @@ pub struct Deregister {
     #[arg(long, env = "LB_DRAIN_NO_WAIT", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_wait: bool,
 
+    /// Let systemd wait for as long as the load balancers may need, beyond what the unit says
+    ///
+    /// Up to the longest max_wait. Needs NotifyAccess=exec or all in the unit. It overrides what the
+    /// administrator wrote, so it is never done unasked.
+    #[arg(long, env = "LB_DRAIN_EXTEND_TIMEOUT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub extend_timeout: bool,
+
+    /// Stay out until `register` is run by hand: units that start do not bring this host back
+    #[arg(long, env = "LB_DRAIN_KEEP_OUT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub keep_out: bool,
+
     /// Change nothing; say what would be done
     #[arg(long, env = "LB_DRAIN_DRY_RUN", value_parser = clap::builder::FalseyValueParser::new())]
     pub dry_run: bool,
@@ -127,6 +156,10 @@ pub struct Register {
     /// Wait until every load balancer has this host in service
     #[arg(long, env = "LB_DRAIN_WAIT", value_parser = clap::builder::FalseyValueParser::new())]
     pub wait: bool,
+
+    /// Come back also where `deregister --keep-out` took this host out (a unit does not, a person does)
+    #[arg(long, env = "LB_DRAIN_EVEN_IF_KEPT_OUT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub even_if_kept_out: bool,
 }
 
 /// `status`.
@@ -144,6 +177,16 @@ pub enum Output {
     #[default]
     Human,
     /// One JSON object
+    Json,
+}
+
+/// How lines on stderr look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people; in the journal with fields
+    #[default]
+    Human,
+    /// One JSON object a line
     Json,
 }
 

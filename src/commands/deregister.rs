@@ -2,7 +2,7 @@
 
 use lb_drain_api::duration::human;
 
-use super::session::Session;
+use super::session::{Grounds, Session};
 use super::wants_json;
 use crate::cli::Deregister;
 use crate::config::Settings;
@@ -17,21 +17,24 @@ pub(super) async fn deregister(settings: Settings, options: &Deregister) -> Exit
         quiet: settings.quiet,
         ports: settings.ports,
     };
-    let mut session = Session::new(&options.common, settings.budget, waiting, "still in rotation");
+    let reason = settings.asked.hook().and_then(|hook| hook.reason);
+    let grounds = Grounds {
+        budget: settings.budget,
+        asked: settings.asked,
+        remarks: settings.remarks,
+    };
+    let mut session = Session::new(&options.common, grounds, waiting, "still in rotation");
     let run = session.run.clone();
     guard::start(run.deadline, run.ledger.clone(), options.strict);
 
-    let mut plans = settings.plans;
-    for plan in &mut plans {
-        plan.min_wait = options.min_wait.or(plan.min_wait);
-        plan.max_wait = options.max_wait.or(plan.max_wait);
-    }
+    let plans = settings.plans;
     let budget = session.budget();
     tracing::info!(
-        "leaving {}; budget {} ({})",
+        "leaving {}; budget {} ({}){}",
         count(plans.len() as u64, "load balancer"),
         human(budget.total),
-        budget.source
+        budget.source,
+        reason.map_or_else(String::new, |reason| format!("; {reason}"))
     );
 
     let interrupted = session.conduct(engine::deregister(&run, plans)).await;

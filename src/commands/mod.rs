@@ -39,7 +39,7 @@ pub fn run(parsed: &Parsed) -> Exit {
     let exit = runtime.block_on(dispatch(parsed, settings));
     // Without waiting for a lookup that a resolver thread may still be stuck in.
     runtime.shutdown_background();
-    report::stderr::flush(std::time::Duration::from_millis(20));
+    report::log::flush(std::time::Duration::from_millis(20));
     exit
 }
 

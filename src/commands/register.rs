@@ -1,6 +1,6 @@
 //! `lb-drain register`.
 
-use super::session::Session;
+use super::session::{Grounds, Session};
 use super::wants_json;
 use crate::cli::Register;
 use crate::config::Settings;
@@ -15,7 +15,12 @@ pub(super) async fn register(settings: Settings, options: &Register) -> Exit {
         quiet: settings.quiet,
         ports: std::collections::BTreeSet::new(), // nothing is waited for here
     };
-    let mut session = Session::new(&options.common, settings.budget, waiting, "not back in rotation");
+    let grounds = Grounds {
+        budget: settings.budget,
+        asked: settings.asked,
+        remarks: settings.remarks,
+    };
+    let mut session = Session::new(&options.common, grounds, waiting, "not back in rotation");
     let run = session.run.clone();
     guard::start(run.deadline, run.ledger.clone(), false);
 

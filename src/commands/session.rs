@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::level;
-use crate::budget::{Budget, Deadline};
+use crate::budget::{Budget, Deadline, Source};
 use crate::cli::Common;
 use crate::engine::{Ledger, Member, Run, Traffic, Waiting};
 use crate::evidence::SocketEvidence;
@@ -19,25 +19,52 @@ use crate::exit::Exit;
 use crate::main_process;
 use crate::record::Record;
 use crate::report::narrator::Narrator;
-use crate::report::{json as report_json, log, progress};
+use crate::report::{json as report_json, log, progress, status};
+use crate::service_manager::{Asked, Notifier, process_age};
+
+/// What a run is based on, besides its load balancers.
+pub(super) struct Grounds {
+    pub(super) budget: Budget,
+    pub(super) asked: Asked,
+    pub(super) remarks: Vec<String>,
+}
 
 /// A run that has been set up.
 pub(super) struct Session {
     pub(super) run: Run,
     budget: Budget,
     screen: Option<MultiProgress>,
+    notifier: Option<Notifier>,
     watching: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Session {
     /// Sets up a run. `failing` says how a host stands that the command could not help.
-    pub(super) fn new(common: &Common, budget: Budget, waiting: Waiting, failing: &'static str) -> Self {
-        let deadline = Deadline::new(budget.total, process_age());
+    pub(super) fn new(
+        common: &Common,
+        Grounds {
+            budget,
+            asked,
+            remarks,
+        }: Grounds,
+        waiting: Waiting,
+        failing: &'static str,
+    ) -> Self {
+        let age = process_age(std::process::id()).unwrap_or_default();
+        let deadline = Deadline::of(&budget, age);
         let screen = (std::io::stderr().is_terminal() && !common.quiet).then(MultiProgress::new);
-        log::init(level(common), screen.clone());
+        log::init(level(common), common.log_format, screen.clone());
+        for remark in remarks {
+            tracing::warn!("{remark}");
+        }
+        let notifier = Notifier::of_this_process();
+        if let (Some(notifier), Source::Extended(_)) = (&notifier, &budget.source) {
+            notifier.extend(budget.total);
+        }
         let ledger = Ledger::default();
         let (gone_sender, main_process_gone) = watch::channel(false);
-        let pid = main_process::pid();
+        let application = main_process::application(&asked);
+        let pid = main_process::pid(application);
         let (traffic, looking) = Traffic::new(waiting.ports.clone(), Box::new(SocketEvidence::new(pid)));
         let run = Run {
             deadline,
@@ -49,12 +76,13 @@ impl Session {
             main_process_gone,
         };
         let watching = Box::pin(async move {
-            tokio::join!(looking, main_process::watch(gone_sender));
+            tokio::join!(looking, main_process::watch(application, gone_sender));
         });
         Self {
             run,
             budget,
             screen,
+            notifier,
             watching,
         }
     }
@@ -71,11 +99,22 @@ impl Session {
                 }
             }
         };
+        let telling = {
+            let (ledger, deadline) = (self.run.ledger.clone(), self.run.deadline);
+            let notifier = self.notifier.as_ref();
+            async move {
+                match notifier {
+                    Some(notifier) => status::tell(notifier, &ledger, deadline).await,
+                    None => std::future::pending().await,
+                }
+            }
+        };
         let interrupted = tokio::select! {
             biased;
             exit = interruption() => Some(exit),
             () = work => None,
             () = drawing => None,
+            () = telling => None,
             () = async { self.watching.as_mut().await; std::future::pending().await } => None,
         };
         if let Some(screen) = &self.screen {
@@ -117,25 +156,4 @@ async fn interruption() -> Exit {
         _ = terminate.recv() => Exit::Terminated,
         _ = interrupt.recv() => Exit::Interrupted,
     }
-}
-
-/// How long this process has existed, by the kernel's account: the budget counts from there. To 10 ms,
-/// rounded up (proc(5), `starttime`).
-fn process_age() -> Duration {
-    let age = || {
-        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-        // The command's name, in parentheses, may hold anything; field 22 counts from behind it.
-        let ticks: u64 = stat
-            .rsplit_once(')')?
-            .1
-            .split_whitespace()
-            .nth(19)?
-            .parse()
-            .ok()?;
-        let started = Duration::from_millis(ticks * 10); // USER_HZ is 100 on every architecture we build for
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
-        now.checked_sub(started)
-    };
-    age().unwrap_or_default()
 }

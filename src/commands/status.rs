@@ -46,7 +46,7 @@ impl Sighting {
 }
 
 pub(super) async fn status(settings: Settings, options: &Status) -> Exit {
-    report::log::init(super::level(&options.common), None);
+    report::log::init(super::level(&options.common), options.common.log_format, None);
     let (sightings, here) = tokio::join!(sightings(&settings), in_flight_here(&settings));
     let json = wants_json(&options.common);
     let mut lines = Vec::new();
@@ -159,7 +159,7 @@ async fn in_flight_here(settings: &Settings) -> std::io::Result<Vec<(u16, u64)>>
     if settings.ports.is_empty() {
         return Ok(Vec::new());
     }
-    let mut evidence = SocketEvidence::new(main_process::pid());
+    let mut evidence = SocketEvidence::new(main_process::pid(main_process::application(&settings.asked)));
     let until = Instant::now() + LOOKING;
     loop {
         let seen = evidence.look(&settings.ports)?;

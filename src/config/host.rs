@@ -6,12 +6,12 @@ use std::time::Duration;
 use lb_drain_api::Host;
 
 /// What is known of this host without asking anybody.
-pub(super) fn host(ports: Vec<u16>, budget: Duration) -> Host {
+pub(super) fn host(ports: Vec<u16>, unit: Option<String>, budget: Duration) -> Host {
     Host {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         addresses: addresses(),
         ports,
-        unit: None,
+        unit,
         budget,
     }
 }

@@ -1,19 +1,21 @@
 //! Configuration: raw input becomes validated settings here, and nowhere else.
 
+mod budget;
 mod error;
 mod file;
 mod host;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use error::ConfigError;
 
-use crate::budget::{self, Budget, Source};
-use crate::cli::{BudgetFlag, Common, Origin, Parsed};
+use crate::budget::Budget;
+use crate::cli::{BudgetFlag, Command, Common, Parsed};
 use crate::engine::Plan;
 use crate::registry;
+use crate::service_manager::{self, Asked, Surroundings};
 
 /// How long nothing may be in flight before that counts: longer than the gap between two requests of one
 /// busy client, short beside any budget.
@@ -30,6 +32,10 @@ pub struct Settings {
     pub quiet: Duration,
     /// The load balancers; at least one.
     pub plans: Vec<Plan>,
+    /// What systemd says of the unit that runs us.
+    pub asked: Asked,
+    /// What the operator should know of how these settings came about.
+    pub remarks: Vec<String>,
 }
 
 /// What an input (a file, or nothing) says before options have their say.
@@ -73,35 +79,49 @@ pub fn settings(parsed: &Parsed, common: &Common) -> Result<Settings, ConfigErro
         ));
     }
     let quiet = document.raw.quiet.unwrap_or(QUIET);
-    let budget = resolve(common.budget, parsed.budget_origin, document.raw.budget);
-    let host = host::host(ports.iter().copied().collect(), budget.total);
-    let plans = if no_file {
+    let asked = service_manager::ask(
+        &Surroundings::of_this_process(),
+        common.unit.as_deref(),
+        common.service.as_deref(),
+        Instant::now() + service_manager::PATIENCE,
+    );
+    let claims = budget::Claims {
+        option: common.budget,
+        origin: parsed.budget_origin,
+        file: document.raw.budget,
+        asked: &asked,
+        extend: matches!(&parsed.cli.command, Command::Deregister(options) if options.extend_timeout),
+    };
+    let mut remarks = Vec::new();
+    let mut budget = claims.resolve(&mut remarks);
+    let host = host::host(
+        ports.iter().copied().collect(),
+        common
+            .service
+            .clone()
+            .or_else(|| Some(asked.hook()?.unit.clone())),
+        budget.total,
+    );
+    let mut plans = if no_file {
         from_flags(common, &host)?
     } else {
         document.plans(&host)?
     };
+    if let Command::Deregister(options) = &parsed.cli.command {
+        for plan in &mut plans {
+            plan.min_wait = options.min_wait.or(plan.min_wait);
+            plan.max_wait = options.max_wait.or(plan.max_wait);
+        }
+    }
+    claims.stretch(&mut budget, &plans, &mut remarks);
     Ok(Settings {
         budget,
         ports,
         quiet,
         plans,
+        asked,
+        remarks,
     })
-}
-
-/// The budget by whoever speaks first: option, environment, file; `auto` asks the surroundings.
-fn resolve(option: Option<BudgetFlag>, origin: Option<Origin>, file: Option<BudgetFlag>) -> Budget {
-    let source = match origin {
-        Some(Origin::Env) => Source::Env,
-        _ if option.is_some() => Source::Flag,
-        _ => Source::Config,
-    };
-    match option.or(file) {
-        Some(BudgetFlag::Fixed(total)) => Budget { total, source },
-        Some(BudgetFlag::Auto) | None => Budget {
-            total: budget::DEFAULT,
-            source: Source::Default,
-        },
-    }
 }
 
 /// A bare name stands for a file where configuration is kept.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::*;
+use crate::budget::Source;
 use crate::cli::{self, Command, Parsed};
 
 fn parsed(arguments: &[&str]) -> Parsed {

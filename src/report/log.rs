@@ -1,26 +1,47 @@
-//! Events as lines: what an operator reads.
+//! Events as lines, or as entries of the journal: what an operator reads.
 
 use std::fmt::Debug;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
 use indicatif::MultiProgress;
+use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::journal::{Journal, priority};
 use super::stderr;
+use crate::cli::LogFormat;
 
-/// Sends this process's events to stderr, each as one line.
+/// Where events go besides stderr. Set once, before the first event.
+static JOURNAL: OnceLock<Option<Journal>> = OnceLock::new();
+
+/// Sends this process's events to stderr, each as one line; or to the journal, if stderr leads there.
 ///
 /// On a terminal, lines go above the live progress, and warnings and errors are coloured.
-pub fn init(level: Level, terminal: Option<MultiProgress>) {
-    let lines = Lines { level, terminal };
+pub fn init(level: Level, format: LogFormat, terminal: Option<MultiProgress>) {
+    let lines = Lines {
+        level,
+        format,
+        terminal,
+    };
     // Fails only where a subscriber is set already, as in tests; then that one is right.
     drop(tracing_subscriber::registry().with(lines).try_init());
 }
 
+/// Gives what is still on its way a last chance, for at most `patience` each.
+pub fn flush(patience: Duration) {
+    if let Some(Some(journal)) = JOURNAL.get() {
+        journal.flush(patience);
+    }
+    stderr::flush(patience);
+}
+
 struct Lines {
     level: Level,
+    format: LogFormat,
     terminal: Option<MultiProgress>,
 }
 
@@ -31,30 +52,85 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut message = Message(String::new());
-        event.record(&mut message);
-        let Some(terminal) = &self.terminal else {
-            return stderr::line(message.0);
-        };
-        let colour = match *event.metadata().level() {
-            Level::ERROR => "\x1b[31m",
-            Level::WARN => "\x1b[33m",
-            Level::INFO => "",
-            _ => "\x1b[2m",
-        };
-        let reset = if colour.is_empty() { "" } else { "\x1b[0m" };
-        let line = format!("{colour}{}{reset}", message.0);
-        terminal.suspend(|| stderr::line(line));
+        let mut parts = Parts::default();
+        event.record(&mut parts);
+        let level = *event.metadata().level();
+        if self.format == LogFormat::Json {
+            return stderr::line(parts.json(level));
+        }
+        match (&self.terminal, JOURNAL.get_or_init(Journal::behind_stderr)) {
+            (Some(terminal), _) => {
+                let line = coloured(level, &parts.message);
+                terminal.suspend(|| stderr::line(line));
+            }
+            (None, Some(journal)) => {
+                if !journal.write(level, &parts.message, &parts.journal_fields()) {
+                    // The journal reads priorities from a prefix too (SyslogLevelPrefix=, systemd.exec(5)).
+                    stderr::line(format!("<{}>{}", priority(level), parts.message));
+                }
+            }
+            (None, None) => stderr::line(parts.message),
+        }
     }
 }
 
-/// The text of an event; its fields are for machines.
-struct Message(String);
+fn coloured(level: Level, message: &str) -> String {
+    let colour = match level {
+        Level::ERROR => "\x1b[31m",
+        Level::WARN => "\x1b[33m",
+        Level::INFO => return message.to_owned(),
+        _ => "\x1b[2m",
+    };
+    format!("{colour}{message}\x1b[0m")
+}
 
-impl Visit for Message {
+/// The text of an event, for people, and its fields, for machines.
+#[derive(Default)]
+struct Parts {
+    message: String,
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl Parts {
+    fn json(self, level: Level) -> String {
+        let mut object = Map::new();
+        let time = humantime::format_rfc3339_millis(SystemTime::now());
+        object.insert("time".to_owned(), time.to_string().into());
+        object.insert("level".to_owned(), level.as_str().to_lowercase().into());
+        object.insert("message".to_owned(), self.message.into());
+        for (name, value) in self.fields {
+            object.insert(name.to_owned(), value);
+        }
+        Value::Object(object).to_string()
+    }
+
+    /// Names as the journal wants them; what is empty is left out.
+    fn journal_fields(&self) -> Vec<(String, String)> {
+        self.fields
+            .iter()
+            .map(|(name, value)| {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                (format!("LB_DRAIN_{}", name.to_uppercase()), text)
+            })
+            .filter(|(_, value)| !value.is_empty())
+            .collect()
+    }
+}
+
+impl Visit for Parts {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.fields.push((field.name(), value.into()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.fields.push((field.name(), value.into()));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() == "message" {
-            self.0 = format!("{value:?}");
+            self.message = format!("{value:?}");
+        } else {
+            self.fields.push((field.name(), format!("{value:?}").into()));
         }
     }
 }

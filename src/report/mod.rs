@@ -1,9 +1,11 @@
 //! What people and machines are told.
 
+pub mod journal;
 pub mod json;
 pub mod log;
 pub mod narrator;
 pub mod progress;
+pub mod status;
 pub mod stderr;
 pub mod text;
 pub mod verdict;

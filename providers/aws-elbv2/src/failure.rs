@@ -1,6 +1,7 @@
 //! What AWS, or the way to it, answered instead of doing what was asked: sorted by what can be done.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use aws_sdk_elasticloadbalancingv2::config::http::HttpResponse;
 use aws_sdk_elasticloadbalancingv2::error::{ConnectorError, ProvideErrorMetadata, SdkError};
@@ -18,6 +19,8 @@ pub(crate) struct Failure {
     pub(crate) why: String,
     /// What the operator can do.
     pub(crate) remedy: Option<String>,
+    /// The least time to leave it be, where asking again is of use only then.
+    pub(crate) wait: Option<Duration>,
 }
 
 /// What follows from a failure.
@@ -50,12 +53,13 @@ impl Failure {
         Self::new(Kind::Lasting, deed, why)
     }
 
-    fn new(kind: Kind, deed: impl Into<String>, why: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, deed: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
             kind,
             deed: deed.into(),
             why: why.into(),
             remedy: None,
+            wait: None,
         }
     }
 
@@ -65,12 +69,22 @@ impl Failure {
         self
     }
 
+    /// Adds the least time to leave it be.
+    pub(crate) fn wait(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
+        self
+    }
+
     /// The error of one target group.
     pub(crate) fn of(self, group: &str) -> Error {
         let what = format!("aws-elbv2 {group} {}", self.deed);
         let error = match self.kind {
             Kind::Throttled | Kind::Passing => Error::temporary(what, self.why),
             _ => Error::permanent(what, self.why),
+        };
+        let error = match self.wait {
+            Some(wait) => error.retry_after(wait),
+            None => error,
         };
         match self.remedy {
             Some(remedy) => error.advise(remedy),

@@ -15,7 +15,7 @@ use crate::failure::{Failure, Kind};
 use crate::kind;
 use crate::reference::Reference;
 use crate::session::Session;
-use crate::{check, terms};
+use crate::{change, check, ours, terms};
 
 /// The provider's name in configuration.
 const PROVIDER: &str = "aws-elbv2";
@@ -23,9 +23,6 @@ const PROVIDER: &str = "aws-elbv2";
 /// How long after the floor the first look comes. Until the floor has passed nothing that AWS says can end
 /// the wait, so an idle host is gone before it costs its account a look.
 const AFTER_FLOOR: Duration = Duration::from_secs(5);
-
-/// How long to leave an address that is still draining before it is tried again.
-const STILL_DRAINING: Duration = Duration::from_secs(5);
 
 /// One target group.
 #[derive(Debug)]
@@ -86,76 +83,6 @@ impl Group {
         Ok(remembered(&self.known()).unwrap_or_default())
     }
 
-    /// Which of a group's registrations are this host's.
-    async fn mine(&self, all: Vec<Seen>) -> Result<Vec<Seen>, Failure> {
-        let settings = &self.session.settings;
-        let on_port = |seen: &Seen| settings.port.is_none() || seen.entry.port == settings.port;
-        let mine = |test: &dyn Fn(&str) -> bool| -> Vec<Seen> {
-            let of_host = all.iter().filter(|seen| test(&seen.entry.id));
-            of_host.filter(|seen| on_port(seen)).cloned().collect()
-        };
-        if let Some(id) = &settings.target_id {
-            return Ok(mine(&|described| id.is(described)));
-        }
-        // A group holds either addresses or instances, so the ids show its type.
-        if all.iter().any(|seen| seen.entry.id.starts_with("i-")) {
-            let own = self.session.instance_id().await?;
-            return Ok(mine(&|described| described == own));
-        }
-        let addresses = &self.session.host.addresses;
-        Ok(mine(&|described| {
-            described
-                .parse()
-                .is_ok_and(|address| addresses.contains(&address))
-        }))
-    }
-
-    /// How to name this host where it is not registered: without a call to AWS, as a stop is then done.
-    async fn stranger(&self, all: &[Seen]) -> Entry {
-        let settings = &self.session.settings;
-        let addresses = &self.session.host.addresses;
-        let by_address = all.iter().any(|seen| !seen.entry.id.starts_with("i-"));
-        let id = match (&settings.target_id, addresses.first()) {
-            (Some(id), _) => id.to_string(),
-            (None, Some(address)) if by_address => address.to_string(),
-            _ => match self.session.instance_id().await {
-                Ok(id) => id,
-                Err(_) => self.session.host.hostname.clone(),
-            },
-        };
-        Entry::new(id, settings.port)
-    }
-
-    /// The registration that the configuration describes.
-    async fn configured(&self) -> Result<Entry, Failure> {
-        let Session { settings, host, .. } = &*self.session;
-        if let Some(id) = &settings.target_id {
-            return Ok(Entry::new(id.to_string(), settings.port));
-        }
-        let target_type = match self.session.group(&self.reference).await {
-            Ok(group) => group.target_type,
-            // Most groups hold instances, and a refused registration is told.
-            Err(failure) if failure.kind == Kind::Denied => "instance".to_owned(),
-            Err(failure) => return Err(failure),
-        };
-        let deed = "does not know this host";
-        match (target_type.as_str(), &host.addresses[..]) {
-            ("instance", _) => Ok(Entry::new(self.session.instance_id().await?, settings.port)),
-            ("ip", [address]) => Ok(Entry::new(address.to_string(), settings.port)),
-            ("ip", addresses) => {
-                let why = format!(
-                    "its targets are addresses, and this host has {} of them",
-                    addresses.len()
-                );
-                Err(Failure::lasting(deed, why).advise("set `target_id` to the one that is registered"))
-            }
-            (other, _) => Err(
-                Failure::lasting(deed, format!("its targets are of type {other}, not hosts"))
-                    .advise("take it out of `target_groups`"),
-            ),
-        }
-    }
-
     /// What can be done where IAM does not allow to read the state: leave as configured, on trust.
     async fn blindly(&self, denied: Failure) -> Result<Vec<Found>> {
         if self.session.settings.port.is_none() {
@@ -163,14 +90,11 @@ impl Group {
                 r#"allow elasticloadbalancing:DescribeTargetHealth on "*" to the role of this host, or set `port` to leave without being able to verify it"#,
             )));
         }
-        let entry = self.configured().await.map_err(|failure| self.error(failure))?;
-        let seen = [Seen {
-            entry,
-            rotation: Rotation::Unknown,
-            state: "not permitted to be read".to_owned(),
-        }];
+        let entry = ours::configured(&self.session, &self.reference)
+            .await
+            .map_err(|failure| self.error(failure))?;
         self.known().blind = true;
-        Ok(vec![self.found(&seen)])
+        Ok(vec![self.found(&[unreadable(entry)])])
     }
 
     fn found(&self, seen: &[Seen]) -> Found {
@@ -180,33 +104,6 @@ impl Group {
         Found {
             target,
             view: Ok(view(seen)),
-        }
-    }
-
-    /// An address that is draining cannot be registered until its delay is over.
-    async fn expect_free(&self, arn: &str, entries: &[Entry]) -> Result<()> {
-        if entries.iter().all(|entry| entry.id.starts_with("i-")) {
-            return Ok(());
-        }
-        let api = self.session.api().await.map_err(|failure| self.error(failure))?;
-        let seen = match api.health(arn, Some(entries)).await {
-            Ok(seen) => seen,
-            Err(failure) if matches!(failure.kind, Kind::Denied | Kind::InvalidTarget) => return Ok(()),
-            Err(failure) => return Err(self.error(failure)),
-        };
-        match seen.iter().find(|seen| seen.rotation == Rotation::Out) {
-            None => Ok(()),
-            Some(draining) => Err(self
-                .error(
-                    Failure::passing(
-                        "cannot take this host back yet",
-                        format!("{} is still draining", draining.entry.id),
-                    )
-                    .advise(
-                        "an address can be registered again only after its deregistration delay; raise the budget or lower the delay",
-                    ),
-                )
-                .retry_after(STILL_DRAINING)),
         }
     }
 }
@@ -234,25 +131,18 @@ impl LoadBalancer for Group {
 
     async fn find(&self) -> Result<Vec<Found>> {
         let session = &self.session;
-        let all = async {
-            let arn = session.arn(&self.reference).await?;
-            session.api().await?.health(&arn, None).await
-        };
-        let all = match all.await {
+        let ready = async { Ok((session.arn(&self.reference).await?, session.api().await?)) };
+        let (arn, api) = ready.await.map_err(|failure| self.error(failure))?;
+        let all = match api.health(&arn, None).await {
             Ok(all) => all,
-            Err(failure)
-                if failure.kind == Kind::Denied && failure.deed.ends_with("DescribeTargetHealth") =>
-            {
-                return self.blindly(failure).await;
-            }
+            Err(failure) if failure.kind == Kind::Denied => return self.blindly(failure).await,
             Err(failure) => return Err(self.error(failure)),
         };
-        let mine = self
-            .mine(all.clone())
+        let mine = ours::registered(session, &all)
             .await
             .map_err(|failure| self.error(failure))?;
         if mine.is_empty() {
-            let stranger = Seen::gone(self.stranger(&all).await, "not registered");
+            let stranger = Seen::gone(ours::stranger(session, &all), "not registered");
             return Ok(vec![self.found(&[stranger])]);
         }
         Ok(vec![self.found(&mine)])
@@ -266,16 +156,21 @@ impl LoadBalancer for Group {
         let asked: Vec<Entry> = before.iter().map(|seen| seen.entry.clone()).collect();
         let answered = async {
             let arn = self.session.arn(&self.reference).await?;
-            self.session.api().await?.health(&arn, Some(&asked)).await
+            let api = self.session.api().await?;
+            match api.health(&arn, Some(&asked)).await {
+                // One of them does not exist any more; what the group holds tells of the others.
+                Err(failure) if failure.kind == Kind::InvalidTarget => api.health(&arn, None).await,
+                answered => answered,
+            }
         };
         let seen = match answered.await {
             Ok(answered) => pair(&asked, &answered),
-            // Both say that AWS has forgotten what it knew a moment ago.
-            Err(failure) if failure.kind == Kind::InvalidTarget => {
-                gone(&asked, "the target no longer exists")
-            }
             Err(failure) if failure.kind == Kind::NoSuchGroup => {
                 gone(&asked, "the target group no longer exists")
+            }
+            Err(failure) if failure.kind == Kind::Denied => {
+                self.known().blind = true;
+                asked.into_iter().map(unreadable).collect()
             }
             Err(failure) => return Err(self.error(failure)),
         };
@@ -304,11 +199,10 @@ impl LoadBalancer for Group {
         let blind = self.known().blind;
         let asked = async {
             let arn = self.session.arn(&self.reference).await?;
-            self.session.api().await?.deregister(&arn, &leaving).await
+            change::deregister(&self.session.api().await?, &arn, &leaving).await
         };
         match asked.await {
-            // It is gone already; the look that follows tells.
-            Err(failure) if failure.kind == Kind::InvalidTarget => Ok(()),
+            // Deleted a moment ago, with all that was in it; the look that follows tells.
             Err(failure) if failure.kind == Kind::NoSuchGroup && !blind => Ok(()),
             asked => asked.map_err(|failure| self.error(failure)),
         }
@@ -330,15 +224,16 @@ impl LoadBalancer for Group {
         })?;
         let entries = match recorded {
             Some(entries) => entries,
-            None => vec![self.configured().await.map_err(|failure| self.error(failure))?],
+            None => vec![
+                ours::configured(&self.session, &self.reference)
+                    .await
+                    .map_err(|failure| self.error(failure))?,
+            ],
         };
-        let arn = self
-            .session
-            .arn(&self.reference)
-            .await
-            .map_err(|failure| self.error(failure))?;
-        self.expect_free(&arn, &entries).await?;
-        let asked = async { self.session.api().await?.register(&arn, &entries).await };
+        let asked = async {
+            let arn = self.session.arn(&self.reference).await?;
+            change::register(&self.session.api().await?, &arn, &entries).await
+        };
         asked.await.map_err(|failure| self.error(failure))?;
         let seen: Vec<Seen> = entries
             .into_iter()
@@ -354,6 +249,14 @@ impl LoadBalancer for Group {
 
     async fn check(&self) -> Vec<Finding> {
         check::check(&self.session, &self.reference, self.find().await).await
+    }
+}
+
+fn unreadable(entry: Entry) -> Seen {
+    Seen {
+        entry,
+        rotation: Rotation::Unknown,
+        state: "not permitted to be read".to_owned(),
     }
 }
 

@@ -7,16 +7,17 @@
 //! | file | idea |
 //! |---|---|
 //! | `settings`, `reference` | what may stand in the configuration |
-//! | `group` | the verbs: what to ask, in which order, and what follows from the answer |
+//! | `group`, `change` | the verbs: what to ask, in which order, and what follows from the answer |
 //! | `terms`, `kind` | how long to wait, and at what price to know |
 //! | `check` | whether leaving would work |
-//! | `entry` | a registration, its states, its name |
+//! | `entry`, `ours` | a registration, its states, its name; which of them are this host's |
 //! | `session`, `once` | what target groups share |
 //! | `api`, `failure` | the API's calls and its errors |
 //! | `client`, `metadata`, `sources` | credentials, region, instance id |
 //! | `transport`, `roots` | HTTP and TLS |
 
 mod api;
+mod change;
 mod check;
 mod client;
 mod entry;
@@ -25,6 +26,7 @@ mod group;
 mod kind;
 mod metadata;
 mod once;
+mod ours;
 mod reference;
 mod roots;
 mod session;

@@ -88,6 +88,11 @@ impl Session {
         self.instance_id.get(metadata.instance_id()).await
     }
 
+    /// This instance's id, where it has been asked for already.
+    pub(crate) fn known_instance_id(&self) -> Option<String> {
+        self.instance_id.made()
+    }
+
     /// The description of one of the target groups. All of them are described in one call, whoever asks first.
     pub(crate) async fn group(&self, reference: &Reference) -> Result<Group, Failure> {
         let api = self.api().await?;
@@ -96,11 +101,10 @@ impl Session {
             Reference::Name(_) => self.by_name.get(describe(&api, Which::Names(self.names()))).await,
         }?;
         let found = all.iter().find(|group| is(group, reference));
-        found.cloned().ok_or_else(|| Failure {
-            kind: Kind::NoSuchGroup,
-            deed: "does not exist".to_owned(),
-            why: format!("there is no such target group in {}", api.region),
-            remedy: Some("check its name, and `region` and the account of the credentials".to_owned()),
+        found.cloned().ok_or_else(|| {
+            let why = format!("there is no such target group in {}", api.region);
+            Failure::new(Kind::NoSuchGroup, "does not exist", why)
+                .advise("check its name, and `region` and the account of the credentials")
         })
     }
 

@@ -71,12 +71,7 @@ async fn delay(session: &Session, reference: &Reference) -> Result<std::time::Du
 /// Fails where this host has met the account's limit already.
 async fn spare(session: &Session) -> Result<(), Failure> {
     if session.api().await?.throttled() {
-        return Err(Failure {
-            kind: FailureKind::Throttled,
-            deed: String::new(),
-            why: String::new(),
-            remedy: None,
-        });
+        return Err(Failure::new(FailureKind::Throttled, "", ""));
     }
     Ok(())
 }

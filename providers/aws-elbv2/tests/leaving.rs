@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{OTHER, all, find, host, leave, one, settings, sources, web, web_of};
-use lb_drain_api::{Firmness, Lifetime, Rotation};
+use lb_drain_api::{Firmness, Host, Lifetime, Rotation};
 use lb_drain_aws_elbv2::{Settings, Sources, connect_with};
 use lb_drain_test_support::elbv2::{Bucket, Elbv2, Fault, Limits, TargetGroup};
 use lb_drain_test_support::imds::{INSTANCE_ID, Imds, Mode};
@@ -239,7 +239,50 @@ async fn a_target_that_no_longer_exists_is_gone() {
         .expect("gone is out");
     let view = balancer.look(&target).await.expect("an answer");
     assert_eq!(view.rotation, Rotation::NotAMember);
-    assert_eq!(view.state, "the target no longer exists");
+    assert_eq!(view.state, "not registered");
+}
+
+#[tokio::test]
+async fn one_address_that_no_longer_exists_does_not_hide_the_other() {
+    let fake = Elbv2::start();
+    let arn = fake.add(TargetGroup {
+        target_type: "ip".to_owned(),
+        ..TargetGroup::new("web")
+    });
+    let addresses = ["10.0.0.7", "10.0.0.8"];
+    for address in addresses {
+        fake.register(&arn, address, 8080, None, "healthy");
+    }
+    let host = Host {
+        addresses: addresses
+            .iter()
+            .map(|address| address.parse().expect("an address"))
+            .collect(),
+        ..host()
+    };
+    let settings = Settings {
+        target_id: None,
+        ..settings(&fake, &[&arn])
+    };
+    let balancer = connect_with(settings, &host, &sources())
+        .expect("settings")
+        .remove(0);
+    let (target, _) = find(&*balancer).await;
+    assert_eq!(target.as_str(), "10.0.0.7:8080 10.0.0.8:8080");
+    fake.terminate("10.0.0.7");
+    assert_eq!(
+        balancer.look(&target).await.expect("an answer").rotation,
+        Rotation::NotInService
+    );
+    balancer
+        .deregister(&target, Firmness::Drain)
+        .await
+        .expect("accepted");
+    assert_eq!(fake.truth(&arn, "10.0.0.8", 8080).as_deref(), Some("draining"));
+    assert_eq!(
+        balancer.look(&target).await.expect("an answer").rotation,
+        Rotation::Out
+    );
 }
 
 #[tokio::test]

@@ -272,3 +272,18 @@ async fn with_register_denied_the_permission_is_named() {
     }
     assert_eq!(fake.truth(&arn, OTHER, 8080).as_deref(), Some("healthy"));
 }
+
+#[tokio::test]
+async fn with_describe_denied_it_comes_back_on_trust() {
+    let (fake, arn) = web();
+    let before = find(&*one(settings(&fake, &[&arn]))).await.1.before;
+    let (target, _) = leave(&*one(settings(&fake, &[&arn]))).await;
+    fake.deny("DescribeTargetHealth");
+    let balancer = one(settings(&fake, &[&arn]));
+    balancer.register(&target, Some(&before)).await.expect("accepted");
+    assert_eq!(
+        balancer.look(&target).await.expect("on trust").rotation,
+        Rotation::Unknown
+    );
+    assert_eq!(fake.truth(&arn, INSTANCE_ID, 8080).as_deref(), Some("healthy"));
+}

@@ -163,9 +163,9 @@ impl Elbv2 {
         self.state().truth.state(arn, id, port)
     }
 
-    /// Makes the API refuse this id as one that does not exist (any more): a terminated instance.
+    /// Terminates an instance: no target group holds it any more, and the API refuses its id.
     pub fn terminate(&self, id: &str) {
-        self.state().truth.terminated.push(id.to_owned());
+        self.state().truth.terminate(id);
     }
 
     /// Limits calls from now on.
@@ -286,7 +286,7 @@ impl State {
         {
             self.throttled += 1;
             // Both names are in use.
-            let code = if self.throttled % 2 == 0 {
+            let code = if self.throttled.is_multiple_of(2) {
                 "Throttling"
             } else {
                 "ThrottlingException"

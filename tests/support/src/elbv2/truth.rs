@@ -134,6 +134,13 @@ impl Truth {
         group.deregister(id, port, None, now, true);
     }
 
+    pub(super) fn terminate(&mut self, id: &str) {
+        self.terminated.push(id.to_owned());
+        for group in self.groups.values_mut() {
+            group.targets.retain(|target| target.id != id);
+        }
+    }
+
     pub(super) fn zone(&self, arn: &str, id: &str, port: u16) -> Option<String> {
         self.groups.get(arn)?.find(id, port)?.zone.clone()
     }

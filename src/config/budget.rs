@@ -1,0 +1,174 @@
+//! The budget by whoever speaks first: option, environment, file; `auto` and nothing mean the unit's timeout,
+//! which also bounds the others.
+
+use std::time::Duration;
+
+use lb_drain_api::duration::human;
+
+use crate::budget::{self, Budget, Source};
+use crate::cli::{BudgetFlag, Origin};
+use crate::engine::Plan;
+use crate::service_manager::Asked;
+
+/// Beyond the longest wait, where no timeout limits us: time for leaving before it and for reporting after it.
+const AROUND_A_WAIT: Duration = Duration::from_secs(5);
+
+/// Who may say what the budget is.
+#[derive(Debug)]
+pub(super) struct Claims<'a> {
+    pub(super) option: Option<BudgetFlag>,
+    pub(super) origin: Option<Origin>,
+    pub(super) file: Option<BudgetFlag>,
+    pub(super) asked: &'a Asked,
+    pub(super) extend: bool,
+}
+
+impl Claims<'_> {
+    /// The budget, before the load balancers are known.
+    pub(super) fn resolve(&self, remarks: &mut Vec<String>) -> Budget {
+        let source = match self.origin {
+            Some(Origin::Env) => Source::Env,
+            _ if self.option.is_some() => Source::Flag,
+            _ => Source::Config,
+        };
+        let given = match self.option.or(self.file) {
+            Some(BudgetFlag::Fixed(total)) => Some(total),
+            Some(BudgetFlag::Auto) | None => None,
+        };
+        let limit = self.asked.hook().and_then(|hook| {
+            // Less than this cannot be kept anyway; then at least everybody is told.
+            let total = hook.budget()?.max(budget::SHORTEST);
+            Some((total, Source::Systemd(Box::new(hook.clone()))))
+        });
+        match (given, limit) {
+            (Some(given), Some((total, unit))) if given > total => {
+                remarks.push(format!(
+                    "a budget of {} ({source}) is more than {unit} leaves; it is cut to {}",
+                    human(given),
+                    human(total)
+                ));
+                Budget { total, source: unit }
+            }
+            (Some(total), _) => Budget { total, source },
+            (None, Some((total, source))) => Budget { total, source },
+            (None, None) => {
+                if let Asked::Silent(reason) = self.asked {
+                    remarks.push(format!(
+                        "the timeout of this unit is not known ({reason}); the budget is {} (set budget to less than TimeoutStopSec=)",
+                        human(budget::DEFAULT)
+                    ));
+                }
+                Budget {
+                    total: budget::DEFAULT,
+                    source: Source::Default,
+                }
+            }
+        }
+    }
+
+    /// Makes room for the longest wait where the unit allows any (`infinity`), or is asked to.
+    pub(super) fn stretch(&self, budget: &mut Budget, plans: &[Plan], remarks: &mut Vec<String>) {
+        let Some(hook) = self.asked.hook() else {
+            if self.extend {
+                remarks.push("--extend-timeout has no effect: no unit runs this".to_owned());
+            }
+            return;
+        };
+        let waits = plans.iter().flat_map(|plan| [plan.min_wait, plan.max_wait]);
+        let longest = waits.flatten().max().map(|wait| wait + AROUND_A_WAIT);
+        let source = Box::new(hook.clone());
+        match (hook.timeout, &budget.source) {
+            (None, Source::Default) => {
+                *budget = Budget {
+                    total: longest.unwrap_or(budget.total),
+                    source: Source::Systemd(source),
+                };
+            }
+            (Some(_), Source::Systemd(_)) if self.extend => match longest {
+                Some(_) if !hook.may_extend => remarks.push(format!(
+                    "--extend-timeout has no effect: systemd does not listen; write NotifyAccess=all in {}",
+                    hook.unit
+                )),
+                Some(longest) if longest > budget.total => {
+                    *budget = Budget {
+                        total: longest,
+                        source: Source::Extended(source),
+                    };
+                }
+                Some(_) => {}
+                None => remarks.push(
+                    "--extend-timeout has no effect: no load balancer has a max_wait to extend it to"
+                        .to_owned(),
+                ),
+            },
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service_manager::{Application, Hook, Setting};
+
+    fn unit(timeout: Option<u64>) -> Asked {
+        Asked::Hook(Box::new(Hook {
+            unit: "web.service".to_owned(),
+            setting: Setting::TimeoutStop,
+            timeout: timeout.map(Duration::from_secs),
+            head_start: Duration::ZERO,
+            reason: None,
+            application: Application::Unknown,
+            may_extend: false,
+        }))
+    }
+
+    fn budget_of(given: Option<u64>, asked: &Asked) -> (u64, &'static str, Vec<String>) {
+        let claims = Claims {
+            option: given.map(|seconds| BudgetFlag::Fixed(Duration::from_secs(seconds))),
+            origin: None,
+            file: Some(BudgetFlag::Auto),
+            asked,
+            extend: false,
+        };
+        let mut remarks = Vec::new();
+        let mut budget = claims.resolve(&mut remarks);
+        claims.stretch(&mut budget, &[], &mut remarks);
+        (budget.total.as_secs(), budget.source.word(), remarks)
+    }
+
+    #[test]
+    fn auto_is_the_units_timeout_less_a_reserve() {
+        assert_eq!(budget_of(None, &unit(Some(30))), (29, "systemd", vec![]));
+    }
+
+    #[test]
+    fn a_smaller_budget_stands_and_a_larger_one_is_cut_with_a_warning() {
+        assert_eq!(budget_of(Some(20), &unit(Some(30))), (20, "flag", vec![]));
+        let (total, source, remarks) = budget_of(Some(60), &unit(Some(30)));
+        assert_eq!((total, source), (29, "systemd"));
+        assert_eq!(
+            remarks,
+            [
+                "a budget of 60 s (--budget) is more than TimeoutStopSec=30s of web.service leaves; it is cut to 29 s"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_silent_systemd_is_told_and_none_is_not() {
+        let (total, source, remarks) = budget_of(None, &Asked::Silent("no bus".to_owned()));
+        assert_eq!((total, source), (30, "default"));
+        assert!(
+            remarks[0].contains("not known (no bus); the budget is 30 s"),
+            "{remarks:?}"
+        );
+        assert_eq!(budget_of(None, &Asked::NotInUnit), (30, "default", vec![]));
+    }
+
+    #[test]
+    fn infinity_leaves_what_was_given() {
+        assert_eq!(budget_of(Some(60), &unit(None)), (60, "flag", vec![]));
+        assert_eq!(budget_of(None, &unit(None)), (30, "systemd", vec![]));
+    }
+}

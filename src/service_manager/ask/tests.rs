@@ -1,0 +1,173 @@
+//! What systemd's answers mean, for the units and moments that differ.
+
+use super::*;
+
+fn unit(texts: &[(&'static str, &str)], numbers: &[(&'static str, u64)]) -> Properties {
+    let base = [
+        ("Id", "web.service"),
+        ("ActiveState", "deactivating"),
+        ("SubState", "stop"),
+        ("Type", "simple"),
+    ];
+    let mut unit: Properties = base
+        .iter()
+        .chain(texts)
+        .map(|(name, text)| (*name, Value::Text((*text).to_owned())))
+        .collect();
+    let base = [
+        ("TimeoutStartUSec", 7_000_000),
+        ("TimeoutStopUSec", 30_000_000),
+        ("MainPID", 0),
+        ("ControlPID", 50),
+    ];
+    unit.extend(
+        base.iter()
+            .chain(numbers)
+            .map(|(name, number)| (*name, Value::Unsigned(*number))),
+    );
+    unit
+}
+
+fn of(own: &Properties, surroundings: &Surroundings) -> Hook {
+    hook(own, None, None, Some("running"), surroundings).expect("a hook")
+}
+
+fn ended() -> Surroundings {
+    Surroundings {
+        main_exit: Some(("exited".to_owned(), "0".to_owned())),
+        ..Surroundings::default()
+    }
+}
+
+#[test]
+fn a_stop_has_the_stop_timeout_and_a_start_the_start_timeout() {
+    let stop = of(&unit(&[], &[]), &Surroundings::default());
+    assert_eq!(
+        (stop.setting, stop.timeout),
+        (Setting::TimeoutStop, Some(Duration::from_secs(30)))
+    );
+    for state in ["start", "start-post", "reload"] {
+        let start = of(&unit(&[("SubState", state)], &[]), &Surroundings::default());
+        assert_eq!(
+            (start.setting, start.timeout),
+            (Setting::TimeoutStart, Some(Duration::from_secs(7)))
+        );
+    }
+}
+
+#[test]
+fn infinity_is_no_timeout() {
+    assert_eq!(
+        of(
+            &unit(&[], &[("TimeoutStopUSec", u64::MAX)]),
+            &Surroundings::default()
+        )
+        .timeout,
+        None
+    );
+}
+
+#[test]
+fn why_it_stops_is_told_apart() {
+    let reason = |job, system| {
+        hook(
+            &unit(&[], &[("MainPID", 40)]),
+            None,
+            job,
+            system,
+            &Surroundings::default(),
+        )
+        .expect("a hook")
+        .reason
+    };
+    assert_eq!(reason(Some("stop"), Some("running")), Some(Reason::Stop));
+    assert_eq!(reason(Some("restart"), Some("running")), Some(Reason::Restart));
+    assert_eq!(reason(Some("stop"), Some("stopping")), Some(Reason::Shutdown));
+    assert_eq!(reason(None, Some("running")), None);
+    assert_eq!(of(&unit(&[], &[]), &ended()).reason, Some(Reason::Ended));
+}
+
+#[test]
+fn without_a_main_process_a_service_is_gone_but_a_oneshot_is_not() {
+    assert_eq!(of(&unit(&[], &[]), &ended()).application, Application::Gone);
+    assert_eq!(
+        of(&unit(&[("Type", "oneshot")], &[]), &ended()).application,
+        Application::Unknown
+    );
+    // Type=forking without a PID file: systemd does not know the main process, and it may well run.
+    assert_eq!(
+        of(&unit(&[("Type", "forking")], &[]), &Surroundings::default()).application,
+        Application::Unknown
+    );
+}
+
+#[test]
+fn a_companion_goes_by_the_applications_unit_not_by_its_own() {
+    let companion = unit(&[("Type", "oneshot"), ("Id", "lb-drain@web.service")], &[]);
+    let by = |texts: &[(&'static str, &str)], main| {
+        let other = unit(texts, &[("MainPID", main)]);
+        hook(&companion, Some(&other), Some("stop"), Some("running"), &ended())
+            .expect("a hook")
+            .application
+    };
+    assert_eq!(
+        by(&[("ActiveState", "active"), ("SubState", "running")], 77),
+        Application::Runs(77)
+    );
+    assert_eq!(
+        by(&[("ActiveState", "activating"), ("SubState", "auto-restart")], 0),
+        Application::Gone
+    );
+    assert_eq!(
+        by(&[("ActiveState", "failed"), ("SubState", "failed")], 0),
+        Application::Gone
+    );
+    assert_eq!(
+        by(&[("ActiveState", "active"), ("SubState", "running")], 0),
+        Application::Unknown
+    );
+}
+
+#[test]
+fn only_the_line_that_runs_counts_as_ours() {
+    let started_by_systemd = |pid| Surroundings {
+        exec_pid: Some(pid),
+        ..Surroundings::default()
+    };
+    let stopping = unit(&[], &[("MainPID", 40)]);
+    assert!(runs_us(&stopping, &started_by_systemd(50)));
+    assert!(
+        !runs_us(&stopping, &started_by_systemd(40)),
+        "a child of the service itself"
+    );
+    let oneshot = unit(
+        &[("Type", "oneshot"), ("SubState", "start")],
+        &[("MainPID", 40), ("ControlPID", 0)],
+    );
+    assert!(
+        runs_us(&oneshot, &started_by_systemd(40)),
+        "ExecStart= of a companion"
+    );
+}
+
+#[test]
+fn the_timeout_can_be_extended_by_whom_systemd_listens_to() {
+    let may = |access, pid| {
+        of(
+            &unit(&[("NotifyAccess", access)], &[("ControlPID", pid)]),
+            &Surroundings::default(),
+        )
+        .may_extend
+    };
+    let us = u64::from(std::process::id());
+    assert!(may("all", 50));
+    assert!(may("exec", us));
+    assert!(!may("exec", 50), "sh -c stands between");
+    assert!(!may("main", us));
+}
+
+#[test]
+fn a_name_without_a_suffix_is_a_service() {
+    assert_eq!(unit_name("web"), "web.service");
+    assert_eq!(unit_name("web.socket"), "web.socket");
+}

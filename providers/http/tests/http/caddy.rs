@@ -17,7 +17,7 @@ fn caddy(directory: &tempfile::TempDir, upstreams: [u16; 2]) -> Option<(Server, 
     let dial = upstreams.map(|port| json!({"dial": format!("127.0.0.1:{port}"), "max_requests": 1000}));
     let proxy = json!({"handler": "reverse_proxy", "upstreams": dial, "load_balancing": {"selection_policy": {"policy": "round_robin"}}});
     // Names the upstreams once more, so that Caddy goes on counting when ours has left.
-    let parked = json!({"match": [{"host": ["lb-drain.invalid"]}], "handle": [proxy.clone()]});
+    let parked = json!({"match": [{"host": ["lb-drain.invalid"]}], "handle": [proxy]});
     let config = json!({
         "admin": {"listen": at("admin")},
         "logging": {"logs": {"default": {"level": "WARN"}}},

@@ -152,7 +152,14 @@ impl Traffic {
 }
 
 fn client(at: &At, number: usize, stop: &AtomicBool, seen: &Mutex<Seen>) {
-    let (path, keeps) = (if number % 2 == 0 { "/slow" } else { "/fast" }, number % 4 < 2);
+    let (path, keeps) = (
+        if number.is_multiple_of(2) {
+            "/slow"
+        } else {
+            "/fast"
+        },
+        number % 4 < 2,
+    );
     let mut kept = None;
     while !stop.load(Ordering::SeqCst) {
         let was_kept = kept.is_some();

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use lb_drain_api::{Error, Result, SettingsError};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+};
 use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 
@@ -316,11 +318,16 @@ impl Sent<'_> {
         })?;
         let mut url = self.url.clone();
         for _ in 0..=REDIRECTS {
+            // Without a body, its length is said all the same where there could be one (RFC 9110, section 8.6):
+            // some servers answer 411 or 500 otherwise.
+            let could = matches!(self.call.method, Method::POST | Method::PUT | Method::PATCH);
             let mut request = client
                 .request(self.call.method.clone(), url.clone())
                 .headers(self.headers.clone());
-            if let Some(body) = &self.body {
-                request = request.body(body.clone());
+            match &self.body {
+                Some(body) => request = request.body(body.clone()),
+                None if could => request = request.header(CONTENT_LENGTH, 0),
+                None => {}
             }
             let response = request
                 .send()

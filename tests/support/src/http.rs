@@ -67,6 +67,8 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// These bytes, and then the second ones again and again, with a pause between.
     Endless(Vec<u8>, Vec<u8>, Duration),
+    /// That, after this time; other requests are answered meanwhile.
+    After(Duration, Box<Reply>),
     /// Nothing, on a connection that stays open.
     Silence,
     /// Nothing, and the connection is closed.
@@ -388,6 +390,10 @@ fn write(stream: &mut impl Write, reply: Reply) -> io::Result<bool> {
                 stream.flush()?;
                 thread::sleep(pause);
             }
+        }
+        Reply::After(pause, reply) => {
+            thread::sleep(pause);
+            write(stream, *reply)
         }
         // Longer than any test; the connection is shut down when the server is dropped.
         Reply::Silence => {

@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod behaviour;
+mod caddy;
 mod check;
 mod conditions;
+mod envoy;
 mod failures;
+mod load;
 mod network;
+mod nginx;
 mod recipes;
 mod redirects;
 mod requests;

@@ -22,7 +22,12 @@ pub(crate) fn recipe(name: &str, changes: &[(&str, &str)]) -> String {
         assert!(text.contains(from), "{name} has {from}");
         text = text.replace(from, to);
     }
-    let mut whole: toml::Table = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    section(name, &text)
+}
+
+/// The keys of the only section of this text.
+fn section(name: &str, text: &str) -> String {
+    let mut whole: toml::Table = toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
     let Some(toml::Value::Array(mut sections)) = whole.remove("load_balancer") else {
         panic!("{name} has no load_balancer");
     };
@@ -127,6 +132,7 @@ fn every_recipe_says_what_its_drain_guarantees_and_can_be_configured() {
         "nginx-plus",
     ];
     assert_eq!(names, all);
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     for name in names {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("recipes")
@@ -137,8 +143,23 @@ fn every_recipe_says_what_its_drain_guarantees_and_can_be_configured() {
             text.contains("# Guaranteed: ") && text.contains("Not guaranteed: "),
             "{name}"
         );
+        assert!(
+            readme.contains(&format!("| [{name}](recipes/{name}.toml) |")),
+            "{name} is in README.md"
+        );
         connect(&recipe(&name, &[]));
     }
+}
+
+#[test]
+fn the_example_of_the_readme_can_be_configured() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let example = readme
+        .split("```toml")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("an example");
+    connect(&section("README.md", example));
 }
 
 /// Consul, Agent HTTP API, "Enable Maintenance Mode" of a service.
@@ -514,8 +535,8 @@ async fn caddy() {
     assert_eq!(as_it_was.before, json!({"upstream": ours}));
     assert_eq!(
         in_flight(&views),
-        [Some(0)],
-        "its list has no such upstream any more"
+        [None],
+        "it has forgotten the upstream, which says nothing of what is in flight"
     );
     assert_eq!(
         *upstreams.lock().unwrap(),

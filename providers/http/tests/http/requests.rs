@@ -49,6 +49,22 @@ async fn a_host_leaves_and_comes_back() {
     assert_eq!(asked[1].header("content-type"), None);
 }
 
+/// nginx answers 500 to a PUT without a length, others 411.
+#[tokio::test]
+async fn the_length_of_no_body_is_said_where_there_could_be_one() {
+    for (method, length) in [
+        ("PUT", Some("0")),
+        ("POST", Some("0")),
+        ("PATCH", Some("0")),
+        ("GET", None),
+        ("DELETE", None),
+    ] {
+        let fake = always(Reply::new(200, ""));
+        leave(&leaves_by(method, &fake.url(), "")).await.expect("left");
+        assert_eq!(fake.asked()[0].header("content-length"), length, "{method}");
+    }
+}
+
 #[tokio::test]
 async fn a_body_comes_from_a_file_that_is_read_for_each_use() {
     let fake = always(Reply::new(200, ""));

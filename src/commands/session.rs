@@ -14,7 +14,7 @@ use super::level;
 use crate::budget::{Budget, Deadline, Source};
 use crate::cli::Common;
 use crate::engine::{Ledger, Member, Run, Traffic, Waiting};
-use crate::evidence::SocketEvidence;
+use crate::evidence;
 use crate::exit::Exit;
 use crate::main_process;
 use crate::record::Record;
@@ -65,7 +65,7 @@ impl Session {
         let (gone_sender, main_process_gone) = watch::channel(false);
         let application = main_process::application(&asked);
         let pid = main_process::pid(application);
-        let (traffic, looking) = Traffic::new(waiting.ports.clone(), Box::new(SocketEvidence::new(pid)));
+        let (traffic, looking) = Traffic::new(waiting.ports.clone(), evidence::open(pid));
         let run = Run {
             deadline,
             audience: Arc::new(Narrator::new(ledger.clone(), waiting.quiet, failing)),

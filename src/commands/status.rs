@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::wants_json;
 use crate::cli::Status;
 use crate::config::Settings;
-use crate::evidence::{Evidence, SocketEvidence};
+use crate::evidence;
 use crate::exit::Exit;
 use crate::{main_process, report};
 
@@ -159,10 +159,10 @@ async fn in_flight_here(settings: &Settings) -> std::io::Result<Vec<(u16, u64)>>
     if settings.ports.is_empty() {
         return Ok(Vec::new());
     }
-    let mut evidence = SocketEvidence::new(main_process::pid(main_process::application(&settings.asked)));
+    let mut connections = evidence::open(main_process::pid(main_process::application(&settings.asked)));
     let until = Instant::now() + LOOKING;
     loop {
-        let seen = evidence.look(&settings.ports)?;
+        let seen = connections.look(&settings.ports)?;
         if Instant::now() >= until {
             return Ok(seen
                 .into_iter()

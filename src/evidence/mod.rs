@@ -1,8 +1,38 @@
 //! Local evidence: what this host itself shows of requests in flight.
+//!
+//! Arrows: [`SocketEvidence`] (`sockets`) asks the kernel (`sock_diag` in the format of `wire` and `tcp_info`, or
+//! `procfs` where that is forbidden), remembers each connection (`history`), and judges it (`connection`).
+//!
+//! What TCP shows and what it cannot show:
+//!
+//! - An answer counts as complete once it stands still. A stream with gaps is seen only when it moves, so gaps
+//!   longer than the quiet window end it.
+//! - Any data of ours after a request counts as its answer. So these hide a request: several requests on one
+//!   connection at once (HTTP/2, pipelining: the last answer hides an older request), HTTP/2 control frames
+//!   (an acknowledged SETTINGS or PING), `100 Continue` before a body that pauses, and the session tickets that
+//!   follow a TLS 1.3 handshake: the *first* request of a TLS 1.3 connection looks answered. Requests like these
+//!   are safe only with the load balancer's own numbers, or a delay that covers the longest of them.
+//! - Any data of the peer after our answer counts as a request. HTTP/2 control frames from it (WINDOW_UPDATE,
+//!   PING) hold an idle connection in flight: the safe side.
+
+mod blind;
+mod connection;
+mod exchange;
+mod history;
+mod namespace;
+mod ping_pong;
+mod procfs;
+mod sock_diag;
+mod sockets;
+mod tcp_info;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
+
+pub use connection::{Connection, Reason, Verdict};
+pub use sockets::{Precision, SocketEvidence, Survey};
 
 /// What can be seen on this host's ports.
 ///
@@ -26,14 +56,13 @@ pub struct Traffic {
     /// How long ago a byte last moved on any connection that is open now. `None`: on none of them, ever.
     pub last_moved: Option<Duration>,
 }
-pub struct SocketEvidence;
-impl SocketEvidence {
-    pub fn new(_: Option<u32>) -> Self {
-        Self
-    }
-}
-impl Evidence for SocketEvidence {
-    fn look(&mut self, _: &BTreeSet<u16>) -> io::Result<BTreeMap<u16, Traffic>> {
-        Ok(BTreeMap::new())
+
+/// The best evidence that can be had here; `main_pid` is the service's process, whose network namespace is
+/// meant.
+#[must_use]
+pub fn open(main_pid: Option<u32>) -> Box<dyn Evidence> {
+    match SocketEvidence::new(main_pid) {
+        Ok(sockets) => Box::new(sockets),
+        Err(error) => Box::new(blind::Blind(error.to_string())),
     }
 }

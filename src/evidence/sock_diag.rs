@@ -1,0 +1,85 @@
+//! The dialogue with the kernel: a netlink socket, a request, datagrams until the dump is done. Needs no privilege.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
+
+use super::connection::{Socket, State};
+use super::wire::{self, Progress};
+
+/// The kernel fills datagrams of at most 32 KiB, and larger ones only if asked with a larger buffer.
+const DATAGRAM: usize = 64 * 1024;
+
+/// The kernel answers while we receive, so nothing is ever waited for. A look must not hang all the same.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// How often a dump is begun again that the kernel calls inconsistent.
+const ATTEMPTS: u32 = 3;
+
+/// Whether sock_diag can be used here: a question that costs next to nothing, asked of the kernel.
+///
+/// # Errors
+///
+/// What forbids it: a sandbox, a seccomp filter, a kernel without it.
+pub(super) fn probe() -> io::Result<()> {
+    dump(&[State::Listen], &[0], &mut |_| {})
+}
+
+/// Hands every socket in one of these states on one of these local ports to `each`, both address families. IPv4
+/// peers of a listener on `[::]` are found only in the second. A socket can come twice.
+///
+/// # Errors
+///
+/// Where the kernel refuses or its answer cannot be read.
+pub(super) fn dump(states: &[State], ports: &[u16], each: &mut dyn FnMut(Socket)) -> io::Result<()> {
+    let netlink = rustix::net::socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        Some(netlink::SOCK_DIAG),
+    )?;
+    set_socket_timeout(&netlink, Timeout::Recv, Some(ANSWER_WITHIN))?;
+    let mut sequence = 0;
+    for ports in ports.chunks(wire::PORTS_PER_REQUEST) {
+        for family in wire::FAMILIES {
+            let mut attempts = 0;
+            loop {
+                attempts += 1;
+                sequence += 1;
+                let request = wire::request(family, states, ports, sequence);
+                match exchange(&netlink, &request, sequence, each) {
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted && attempts < ATTEMPTS => {}
+                    other => break other?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One request and its whole answer.
+fn exchange(
+    netlink: &OwnedFd,
+    request: &[u8],
+    sequence: u32,
+    each: &mut dyn FnMut(Socket),
+) -> io::Result<()> {
+    rustix::net::send(netlink, request, SendFlags::empty())?;
+    let mut buffer = vec![0; DATAGRAM];
+    loop {
+        let (received, length) = rustix::net::recv(netlink, &mut buffer[..], RecvFlags::TRUNC)?;
+        let datagram = buffer.get(..length).filter(|_| received == length && length > 0);
+        let datagram = datagram.ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("sock_diag: a datagram of {length} bytes"),
+            )
+        })?;
+        if wire::read(datagram, sequence, each)? == Progress::Done {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What the looks found, and what is asked of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::clients::Kind;
+
+/// Sightings, and what was wrong with some of them.
+#[derive(Default)]
+pub(crate) struct Sightings {
+    seen: usize,
+    wrong: Vec<String>,
+}
+
+/// What the looks found.
+#[derive(Default)]
+pub(crate) struct Tally {
+    connections: usize,
+    looks: usize,
+    longest_look: Duration,
+    /// Connections with an unanswered request, one sighting per look; wrong is to call them idle.
+    pub(crate) unanswered: Sightings,
+    /// Connections on which a chunk moved since the look before, one sighting per look.
+    pub(crate) moving: Sightings,
+    /// By the kind of their last request, connections idle for a second; wrong is to call them in flight.
+    pub(crate) idle: BTreeMap<Kind, Sightings>,
+    /// The same for first looks, which know no history. Nothing is promised for them.
+    pub(crate) first_look: Sightings,
+    /// Idle connections that are not judged, because looks came too late.
+    pub(crate) set_aside: usize,
+}
+
+impl Sightings {
+    pub(crate) fn saw(&mut self, wrong: Option<String>) {
+        self.seen += 1;
+        self.wrong.extend(wrong);
+    }
+
+    fn add(&mut self, other: Self) {
+        self.seen += other.seen;
+        self.wrong.extend(other.wrong);
+    }
+}
+
+impl Tally {
+    pub(crate) fn look(&mut self, connections: usize, took: Duration) {
+        self.looks += 1;
+        self.connections = self.connections.max(connections);
+        self.longest_look = self.longest_look.max(took);
+    }
+
+    /// Adds another batch, of other connections.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.connections += other.connections;
+        self.looks += other.looks;
+        self.longest_look = self.longest_look.max(other.longest_look);
+        self.unanswered.add(other.unanswered);
+        self.moving.add(other.moving);
+        for (kind, sightings) in other.idle {
+            self.idle.entry(kind).or_default().add(sightings);
+        }
+        self.first_look.add(other.first_look);
+        self.set_aside += other.set_aside;
+    }
+
+    /// None in flight is called idle.
+    pub(crate) fn assert_sound(&self) {
+        assert!(
+            self.unanswered.seen > 1_000,
+            "too few requests in flight were seen to prove anything"
+        );
+        assert!(
+            self.unanswered.wrong.is_empty(),
+            "in flight and called idle: {:#?}",
+            self.unanswered.wrong
+        );
+        assert!(
+            self.moving.wrong.is_empty(),
+            "moving and called idle: {:#?}",
+            self.moving.wrong
+        );
+    }
+
+    /// At most 0.1 % of the idle ones are called in flight after a second.
+    ///
+    /// Not counted are those that last had a request in two segments and a fast answer: nothing that Linux shows
+    /// tells them from a stream's last chunk with such a request behind it, so they stay in flight.
+    pub(crate) fn assert_precise(&self) {
+        let (seen, wrong) = self.idle_but_in_two_writes();
+        assert!(
+            seen * 10 > self.set_aside,
+            "looks came too late to prove anything: the machine is too busy"
+        );
+        assert!(
+            wrong * 1_000 <= seen,
+            "{wrong} of {seen} idle connections are called in flight"
+        );
+    }
+
+    fn idle_but_in_two_writes(&self) -> (usize, usize) {
+        let counted = self
+            .idle
+            .iter()
+            .filter(|&(&kind, _)| kind != Kind::UploadInTwoWrites);
+        counted.fold((0, 0), |(seen, wrong), (_, idle)| {
+            (seen + idle.seen, wrong + idle.wrong.len())
+        })
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let right = |sightings: &Sightings| of(sightings.seen - sightings.wrong.len(), sightings.seen);
+        writeln!(
+            f,
+            "{} connections, {} looks, {:?} the longest",
+            self.connections, self.looks, self.longest_look
+        )?;
+        writeln!(f, "  unanswered, called in flight: {}", right(&self.unanswered))?;
+        writeln!(f, "  moving, called in flight: {}", right(&self.moving))?;
+        let (seen, wrong) = self.idle_but_in_two_writes();
+        writeln!(
+            f,
+            "  idle, called in flight after 1 s: {}; {} set aside",
+            of(wrong, seen),
+            self.set_aside
+        )?;
+        for (kind, idle) in &self.idle {
+            writeln!(f, "    {kind:?} before: {}", of(idle.wrong.len(), idle.seen))?;
+        }
+        let first = &self.first_look;
+        write!(
+            f,
+            "  idle, called in flight at a first look: {}",
+            of(first.wrong.len(), first.seen)
+        )
+    }
+}
+
+fn of(part: usize, whole: usize) -> String {
+    format!(
+        "{part} of {whole} ({:.3} %)",
+        100.0 * part as f64 / whole.max(1) as f64
+    )
+}

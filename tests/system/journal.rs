@@ -31,7 +31,7 @@ fn the_journal_tells_the_stop_as_a_story() {
             "in flight",
         ],
         &["drained after", "HAProxy reports nothing in flight"],
-        &["out of 1 of 1 load balancers and drained; ", " of 20 s used"],
+        &["out of 1 of 1 load balancer and drained; ", " of 20 s used"],
     ] {
         assert!(
             story.any(|line| words.iter().all(|word| line.contains(word))),

@@ -8,6 +8,9 @@ use toml::de::ValueDeserializer;
 
 use crate::cli::BalancerFlags;
 
+/// The endpoints of one provider, by the provider's name.
+pub type Named = (&'static str, Vec<Arc<dyn LoadBalancer>>);
+
 /// The names under which providers are configured, in the order of the documentation.
 pub const PROVIDERS: &[&str] = &[
     #[cfg(feature = "haproxy")]
@@ -84,11 +87,8 @@ pub fn from_section(
 /// # Errors
 ///
 /// When the options are not as the provider needs them.
-pub fn from_flags(
-    flags: &BalancerFlags,
-    host: &Host,
-) -> Result<Vec<(&'static str, Vec<Arc<dyn LoadBalancer>>)>, SettingsError> {
-    let mut balancers: Vec<(&'static str, Vec<Arc<dyn LoadBalancer>>)> = Vec::new();
+pub fn from_flags(flags: &BalancerFlags, host: &Host) -> Result<Vec<Named>, SettingsError> {
+    let mut balancers: Vec<Named> = Vec::new();
     #[cfg(feature = "haproxy")]
     if let Some(settings) = flags.haproxy.settings() {
         balancers.push(("haproxy", lb_drain_haproxy::connect(settings, host)?));

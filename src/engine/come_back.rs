@@ -65,9 +65,7 @@ async fn returns(entry: &Entry<'_>) -> Result<Vec<Return>, Error> {
         .await?;
     let mut returns = Vec::new();
     for found in found {
-        if let Err(error) = found.view {
-            return Err(error);
-        }
+        found.view?;
         returns.push(Return {
             target: found.target,
             by_us: true,

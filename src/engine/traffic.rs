@@ -37,7 +37,6 @@ pub struct Traffic {
 
 impl Traffic {
     /// A watch on `ports`, and the future that does the watching: it runs until dropped.
-    #[must_use]
     pub fn new(ports: BTreeSet<u16>, evidence: Box<dyn Evidence>) -> (Self, impl Future<Output = ()> + Send) {
         let (wanted, changed) = watch::channel(ports);
         let (sights, sight) = watch::channel(Sight::default());

@@ -58,7 +58,7 @@ mod tests {
         let abstract_name = SocketAddr::from_abstract_name(&name[1..]).expect("a name");
         for (place, socket) in [
             (path.clone().into_os_string(), UnixDatagram::bind(&path)),
-            (name.clone().into(), UnixDatagram::bind_addr(&abstract_name)),
+            (name.into(), UnixDatagram::bind_addr(&abstract_name)),
         ] {
             let socket = socket.expect("a socket");
             let notifier = Notifier::at(place).expect("a notifier");

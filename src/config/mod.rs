@@ -14,6 +14,7 @@ pub use error::ConfigError;
 use crate::budget::Budget;
 use crate::cli::{BudgetFlag, Command, Common, Parsed};
 use crate::engine::Plan;
+use crate::record;
 use crate::registry;
 use crate::service_manager::{self, Asked, Surroundings};
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub plans: Vec<Plan>,
     /// What systemd says of the unit that runs us.
     pub asked: Asked,
+    /// What names this configuration on record.
+    pub scope: String,
     /// What the operator should know of how these settings came about.
     pub remarks: Vec<String>,
 }
@@ -114,12 +117,19 @@ pub fn settings(parsed: &Parsed, common: &Common) -> Result<Settings, ConfigErro
         }
     }
     claims.stretch(&mut budget, &plans, &mut remarks);
+    let scope = if no_file {
+        let options = format!("{:?}", common.balancers);
+        format!("options {:016x}", record::fnv1a(options.as_bytes()))
+    } else {
+        path.display().to_string()
+    };
     Ok(Settings {
         budget,
         ports,
         quiet,
         plans,
         asked,
+        scope,
         remarks,
     })
 }

@@ -20,6 +20,7 @@ mod journal;
 mod leaving;
 mod outcomes;
 mod promptness;
+mod returning;
 mod states;
 mod sticky;
 mod upheaval;

@@ -76,6 +76,13 @@ impl Machine {
     /// A target wants it, as if it were enabled: systemd forgets an inactive unit that nothing refers to, and with
     /// it how it ended.
     pub(crate) fn start_unit(&self, name: &str, text: &str) {
+        self.install_unit(name, text);
+        let output = self.systemctl(&["start", name]);
+        assert!(output.status.success(), "systemctl start {name}: {output:?}");
+    }
+
+    /// As [`Machine::start_unit`], without starting it.
+    pub(crate) fn install_unit(&self, name: &str, text: &str) {
         let staged = self.share().join(name);
         fs::write(&staged, text).expect("writes the unit");
         let copied = self
@@ -88,7 +95,6 @@ impl Machine {
         for arguments in [
             &["add-wants", "--runtime", "multi-user.target", name] as &[&str],
             &["daemon-reload"],
-            &["start", name],
         ] {
             let output = self.systemctl(arguments);
             assert!(output.status.success(), "systemctl {arguments:?}: {output:?}");

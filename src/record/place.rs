@@ -26,7 +26,9 @@ impl Places {
     pub(super) fn new(directory: Option<PathBuf>) -> Self {
         let from_env = |name: &str| {
             let value = std::env::var_os(name)?;
-            Some(PathBuf::from(value.to_str()?.split(':').next()?)).filter(|path| path.is_absolute())
+            let path = Path::new(value.to_str()?.split(':').next()?).to_owned();
+            // With DynamicUser= it is a link that systemd made.
+            Some(fs::canonicalize(&path).unwrap_or(path)).filter(|path| path.is_absolute())
         };
         let lasting = directory.clone().unwrap_or_else(|| PathBuf::from(LASTING));
         let candidates = match directory {

@@ -27,18 +27,12 @@ impl Scene {
 
     /// Runs `lb-drain` as a person does.
     fn by_hand(&self, arguments: &str) {
-        let output = self
-            .machine
-            .command("/share/bin/lb-drain")
-            .args(arguments.split(' ').chain(BALANCER.split(' ')))
-            .output()
-            .expect("tests/rig/machine starts");
-        assert!(output.status.success(), "{arguments}: {output:?}");
+        let arguments: Vec<&str> = arguments.split(' ').chain(BALANCER.split(' ')).collect();
+        self.machine.run("/share/bin/lb-drain", &arguments);
     }
 
     fn restart(&self) {
-        let output = self.machine.systemctl(&["restart", "app1.service"]);
-        assert!(output.status.success(), "{output:?}");
+        self.machine.systemctl_ok(&["restart", "app1.service"]);
         assert_eq!(self.machine.standing("app1.service"), "active (running) success");
     }
 }
@@ -69,13 +63,7 @@ fn a_host_that_a_person_keeps_out_stays_out_until_a_person_brings_it_back() {
     );
 
     // A reboot empties /run.
-    let emptied = scene
-        .machine
-        .command("rm")
-        .args(["-rf", "/run/lb-drain"])
-        .status()
-        .expect("tests/rig/machine starts");
-    assert!(emptied.success());
+    scene.machine.run("rm", &["-rf", "/run/lb-drain"]);
     scene.restart();
     assert_eq!(scene.haproxy.admin_state("app1"), DRAIN, "a reboot is no person");
 

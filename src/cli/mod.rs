@@ -63,8 +63,8 @@ pub enum Command {
     Check(Check),
     /// Print the unit file that makes a service leave its load balancers, with times that fit
     ///
-    /// A drop-in for a unit of your own, the companion lb-drain@.service for a vendor's. The times fit the
-    /// load balancers' delays, and the unit's own ExecStop= and TimeoutStopSec=.
+    /// A drop-in for a unit of your own that has the time, else the companion lb-drain@.service. The times fit
+    /// the load balancers' delays, and the unit's own ExecStop= and TimeoutStopSec=.
     Unit(UnitFile),
 }
 

@@ -72,18 +72,22 @@ fn printed(
     let mut own_stops = lines.list("ExecStop");
     own_stops.retain(|line| !line.contains("lb-drain"));
 
-    let (share, why) = choice(options.kind, &app);
     let steps = u32::try_from(own_stops.len()).unwrap_or(u32::MAX);
     let need = delays::need(delays);
+    let in_drop_in = Times::new(Share::DropIn, need, steps, app.timeout_stop, options.grace);
+    let enough =
+        app.timeout_stop.is_none_or(|own| own >= need) && in_drop_in.is_ok_and(|times| times.ours >= need);
+    let (share, why) = choice(options.kind, &app, enough);
     let times = Times::new(share, need, steps, app.timeout_stop, options.grace)?;
     let mut remarks = vec![why];
     remarks.extend(delays.iter().filter_map(|delay| remark(delay, &times)));
     match share {
         Share::DropIn => {
-            let as_root = app.user.is_some();
+            let families = ["AF_UNIX", "AF_INET", "AF_NETLINK"];
+            let as_root = app.user.is_some() || !families.iter().all(|family| app.families.allow(family));
             if as_root {
                 remarks.push(
-                    "\"+\": run as root, to read the configuration and to keep a record in /run/lb-drain"
+                    "\"+\": as root and without the unit's sandbox, to read the configuration, see requests and keep a record"
                         .to_owned(),
                 );
             }
@@ -108,8 +112,8 @@ fn described(name: &str) -> Result<Unit, String> {
         .map_err(|error| format!("cannot ask about {name}: {error}"))
 }
 
-/// Which of the two, and why.
-fn choice(wanted: Option<UnitKind>, app: &Unit) -> (Share, String) {
+/// Which of the two, and why. `enough` says that a drop-in would have the time under the unit's own timeout.
+fn choice(wanted: Option<UnitKind>, app: &Unit, enough: bool) -> (Share, String) {
     let of_the_vendor = app
         .fragment
         .as_deref()
@@ -126,6 +130,12 @@ fn choice(wanted: Option<UnitKind>, app: &Unit) -> (Share, String) {
             Share::Companion,
             format!("the companion of {name}, which stays as its vendor wrote it"),
         ),
+        None if !enough => (
+            Share::Companion,
+            format!(
+                "the companion of {name}, which has too little time itself: each of its steps would get as much"
+            ),
+        ),
         None => (Share::DropIn, format!("a drop-in for {name}")),
     }
 }
@@ -139,14 +149,14 @@ fn remark(delay: &Delay, times: &Times) -> Option<String> {
             human(delay.longest())
         ));
     }
-    if delay.longest() > times.ours {
+    let wait = delay.max_wait.max(delay.min_wait)?;
+    if wait > times.ours {
         return Some(format!(
             "{name}: its delay of {} is longer than the {} for leaving: longer requests would be cut",
-            human(delay.longest()),
+            human(wait),
             human(times.ours)
         ));
     }
-    let wait = delay.max_wait.or(delay.min_wait)?;
     Some(format!("{name}: its delay is {}", human(wait)))
 }
 

@@ -31,13 +31,12 @@ pub fn companion(
     if let Some(config) = config {
         instance.push_str(&format!("Environment=LB_DRAIN_CONFIG={config}\n"));
     }
-    instance.push_str("# For leaving; what the application's own unit says is counted after it.\n");
-    if let Some(total) = times.total() {
-        instance.push_str(&format!(
-            "# With it, that is {} from the stop to SIGKILL at the most.\n",
-            written(total)
-        ));
-    }
+    let total = times.total().map_or_else(String::new, |total| {
+        format!(": {} from the stop to SIGKILL at the most", written(total))
+    });
+    instance.push_str(&format!(
+        "# For leaving. The application's own TimeoutStopSec= is counted after it{total}.\n"
+    ));
     instance.push_str(&format!("TimeoutStopSec={}\n", written(times.ours)));
     files.push(File {
         path: format!("/etc/systemd/system/lb-drain@{unit}.service.d/times.conf"),

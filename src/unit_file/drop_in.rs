@@ -21,12 +21,17 @@ pub fn drop_in(unit: &str, own_stops: &[&str], arguments: &str, as_root: bool, t
             "ExecStop=lb-drain deregister" => {
                 text.push_str(&format!("ExecStop={minus}{plus}lb-drain deregister{arguments}"));
             }
+            // What stands here for whoever writes it by hand.
+            "# What the unit has of its own is repeated here. Ours then needs a \"-\" (ExecStop=-lb-drain deregister): after a line that"
+            | "# failed systemd skips the others." => continue,
+            "#ExecStop=/usr/sbin/app --graceful-stop" if own_stops.is_empty() => continue,
             "#ExecStop=/usr/sbin/app --graceful-stop" => {
-                if own_stops.is_empty() {
-                    text.push_str("# (it has none)");
+                text.push_str(
+                    "# What the unit has of its own. Ours has a \"-\", because after a line that failed systemd skips the others.",
+                );
+                for stop in own_stops {
+                    text.push_str(&format!("\nExecStop={stop}"));
                 }
-                let own: Vec<String> = own_stops.iter().map(|stop| format!("ExecStop={stop}")).collect();
-                text.push_str(&own.join("\n"));
             }
             line if line.starts_with("ExecStopPost=") => {
                 let ours = format!("lb-drain deregister{arguments}");
@@ -95,6 +100,10 @@ mod tests {
         let times = Times::new(Share::DropIn, Duration::from_secs(35), 0, None, None).expect("long enough");
         let file = drop_in("web.service", &[], "", false, &times);
         assert!(file.text.contains("\nExecStop=\nExecStop=lb-drain deregister\n"));
-        assert!(!file.text.contains("graceful-stop"), "{}", file.text);
+        assert!(
+            !file.text.contains("of its own") && !file.text.contains("graceful-stop"),
+            "{}",
+            file.text
+        );
     }
 }

@@ -52,6 +52,19 @@ pub(super) fn findings(case: &Case<'_>, runner: &Unit) -> Vec<Remark> {
             ));
         }
     }
+    if let Some(given) = case.given.filter(|given| *given > budget) {
+        remarks.push(remark(
+            &runner.name,
+            Warning,
+            format!(
+                "a budget of {} is more than TimeoutStopSec={} leaves",
+                human(given),
+                written(timeout)
+            ),
+            &format!("it is cut to {}", human(budget)),
+            Some("budget = \"auto\", or a longer TimeoutStopSec=".to_owned()),
+        ));
+    }
     if remarks.is_empty() {
         remarks.push(remark(
             &runner.name,

@@ -101,7 +101,7 @@ fn drop_in(case: &Case<'_>) -> Vec<Remark> {
             format!("its ExecStop= runs before ours: {}", stops[0]),
             "it stops while load balancers still send requests; a drop-in's lines come after the unit's own",
             Some(format!(
-                "an empty ExecStop= first, then ours, then its own: lb-drain unit {app}"
+                "an empty ExecStop= first, then ours, then its own: lb-drain unit --kind drop-in {app}"
             )),
         )),
         None => {}
@@ -112,7 +112,7 @@ fn drop_in(case: &Case<'_>) -> Vec<Remark> {
             Warning,
             "leaves at a stop, and not after a crash".to_owned(),
             "systemd runs no ExecStop= when the main process crashes; load balancers learn of it by their health checks alone",
-            Some(format!("the ExecStopPost= line of: lb-drain unit {app}")),
+            Some(format!("the ExecStopPost= line of: lb-drain unit --kind drop-in {app}")),
         ));
     }
     if !case

@@ -6,11 +6,12 @@ mod sandbox;
 mod stop;
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lb_drain_api::Severity;
 
 use super::{Remark, remark};
+use crate::budget::Source;
 use crate::config::Settings;
 use crate::delays::Delay;
 use crate::service_manager::{PATIENCE, Unit};
@@ -23,6 +24,8 @@ struct Case<'a> {
     /// `lb-drain@APP.service`, where systemd has a template for it.
     companion: Option<Unit>,
     delays: &'a [Delay],
+    /// The budget, where configuration or options give one.
+    given: Option<Duration>,
     /// The configuration as text, where it is a file.
     config: String,
     /// Whether any load balancer is spoken to by the network, and any by a unix socket.
@@ -114,6 +117,7 @@ pub(super) fn findings(
         app,
         companion,
         delays,
+        given: (settings.budget.source != Source::Default).then_some(settings.budget.total),
         config: settings
             .file
             .as_ref()

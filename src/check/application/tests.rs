@@ -27,6 +27,7 @@ fn case<'a>(lines: &[&str], delays: &'a [Delay]) -> Case<'a> {
         app_lines: Lines::read(lines.iter().copied()),
         companion: None,
         delays,
+        given: None,
         config: String::new(),
         by_network: true,
         by_socket: true,
@@ -124,6 +125,13 @@ fn a_timeout_shorter_than_the_floor_loses_requests_and_than_the_delay_cuts_them(
         "deregistration delay of 300 s",
     );
     assert_eq!(found(&case(&[OURS], &[delay(15, 28)])), []);
+    let mut given = case(&[OURS], &[]);
+    given.given = Some(Duration::from_secs(60));
+    assert_found(
+        &given,
+        Warning,
+        "a budget of 60 s is more than TimeoutStopSec=30s leaves",
+    );
 }
 
 #[test]

@@ -41,10 +41,15 @@ impl Host {
 
     /// The configuration of one of HAProxy's servers, app1 or app2, as its companion reads it.
     pub(crate) fn configure(&self, name: &str) {
+        self.configure_with(name, "");
+    }
+
+    /// The same with these keys of the load balancer on top.
+    pub(crate) fn configure_with(&self, name: &str, keys: &str) {
         let port = address(name).rsplit_once(':').expect("a port").1.to_owned();
         let text = format!(
             "ports = [{port}]\n\n[[load_balancer]]\nname = \"edge\"\nprovider = \"haproxy\"\n\
-             sockets = [\"/share/edge/admin.sock\"]\nservers = [\"web/{name}\"]\n"
+             sockets = [\"/share/edge/admin.sock\"]\nservers = [\"web/{name}\"]\n{keys}\n"
         );
         self.machine.write(&format!("/etc/lb-drain/{name}.toml"), &text);
     }

@@ -141,10 +141,11 @@ async fn leave(arn: String, id: String, url: String) -> (Member, Duration) {
             no_wait: false,
             quiet: Duration::from_secs(1),
             ports: BTreeSet::new(),
+            keep_out: false,
         },
         ledger: Ledger::default(),
         audience: Arc::new(Nobody),
-        record: Arc::new(Record::open(Some(folder.path().to_owned()))),
+        record: Arc::new(Record::open(Some(folder.path().to_owned()), "fleet")),
         traffic,
         main_process_gone,
     };

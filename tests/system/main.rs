@@ -15,11 +15,16 @@
 mod rig;
 
 mod bad_balancers;
+mod companion;
+mod installing;
 mod interruption;
 mod journal;
 mod leaving;
 mod outcomes;
 mod promptness;
+mod returning;
+mod sandboxes;
 mod states;
 mod sticky;
+mod timeouts;
 mod upheaval;

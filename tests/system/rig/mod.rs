@@ -2,7 +2,9 @@
 
 mod app;
 mod clock;
+mod diary;
 mod haproxy;
+mod host;
 mod load;
 mod machine;
 mod network;
@@ -10,7 +12,9 @@ mod tool;
 
 pub(crate) use app::{App, unit};
 pub(crate) use clock::{eventually, instant_of_monotonic, median};
+pub(crate) use diary::Diary;
 pub(crate) use haproxy::{DRAIN, Haproxy, MAINT, Setup};
+pub(crate) use host::{Host, address};
 pub(crate) use load::Load;
 pub(crate) use machine::Machine;
 pub(crate) use network::Network;

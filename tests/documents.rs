@@ -121,8 +121,8 @@ fn systemd_finds_nothing_wrong_with_the_units() {
 /// systemd looks whether the programs are there.
 fn with_programs_of_this_host(unit: &str) -> String {
     unit.replace("/usr/local/bin/graceful-service", "/bin/true")
-        .replace("/usr/local/bin/lb-drain", env!("CARGO_BIN_EXE_lb-drain"))
-        .replace("/usr/bin/lb-drain", env!("CARGO_BIN_EXE_lb-drain"))
+        .replace("/usr/local/bin/lb-drain ", "lb-drain ")
+        .replace("lb-drain ", concat!(env!("CARGO_BIN_EXE_lb-drain"), " "))
 }
 
 #[test]
@@ -132,7 +132,8 @@ fn every_command_line_is_understood() {
             "ini" => block
                 .text
                 .lines()
-                .filter_map(|line| line.split_once("bin/lb-drain ").map(|(_, rest)| rest))
+                .filter(|line| line.starts_with("Exec"))
+                .filter_map(|line| Some(line.split_once("lb-drain ")?.1.trim_end_matches('\'')))
                 .collect(),
             "sh" => block
                 .text

@@ -159,6 +159,27 @@ fn every_command_line_is_understood() {
 }
 
 #[test]
+fn every_link_to_a_file_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let more = [
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "providers/README.md",
+        "systemd/README.md",
+    ];
+    for document in DOCUMENTS.iter().chain(&more) {
+        let folder = root.join(document).parent().unwrap().to_owned();
+        for link in read(document).split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap();
+            assert!(
+                target.is_empty() || target.starts_with("http") || folder.join(target).exists(),
+                "{document}: {target}"
+            );
+        }
+    }
+}
+
+#[test]
 fn every_configuration_is_valid() {
     let files = each_block(|block| {
         if block.language != "toml" || !block.text.contains("[[load_balancer]]") {

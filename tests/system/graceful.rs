@@ -1,9 +1,12 @@
 //! The service of `examples/graceful-service` is sent SIGTERM under load: what the guide promises of such a service.
 
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use crate::rig::{Haproxy, Load, Machine, Network, Setup, unit};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::rig::{Haproxy, Load, Machine, Network, Setup, eventually, service, unit};
 
 /// A stop of app1 with these lines in its unit, under requests of 0 to `longest`. Returns its journal.
 fn stop_under_load(lines: &str, backend: &str, longest: Duration) -> String {
@@ -24,6 +27,50 @@ fn stop_under_load(lines: &str, backend: &str, longest: Duration) -> String {
     thread::sleep(Duration::from_millis(500)); // some requests that app2 alone answers
     load.finish().assert_nothing_lost(250);
     machine.journal("app1.service")
+}
+
+#[test]
+fn on_sigterm_it_does_one_thing_after_the_other() {
+    let network = Network::new();
+    let curl = |path: &str| {
+        let mut command = network.command("curl");
+        command
+            .args(["--silent", "--include", &format!("http://127.0.0.1:8081{path}")])
+            .stdout(Stdio::piped());
+        command.spawn().expect("setpriv starts")
+    };
+    let ask = |path: &str| {
+        let output = curl(path).wait_with_output().expect("curl ends");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let mut process = network
+        .command(service())
+        .args(["127.0.0.1:8081", "app1", "2"])
+        .spawn()
+        .expect("it starts");
+    eventually("it is in service", || {
+        ask("/health").starts_with("HTTP/1.1 200 OK")
+    });
+    let in_flight = curl("/sleep/4000");
+    thread::sleep(Duration::from_millis(300)); // the request is there
+
+    kill_process(Pid::from_child(&process), Signal::TERM).expect("it runs");
+    eventually("the health check fails", || {
+        ask("/health").starts_with("HTTP/1.1 503 ")
+    });
+    let served = ask("/sleep/0");
+    assert!(
+        served.starts_with("HTTP/1.1 200 OK") && served.contains("connection: close"),
+        "{served}"
+    );
+    eventually("nobody is let in any more", || ask("/health").is_empty());
+    assert!(
+        process.try_wait().expect("a child").is_none(),
+        "a request is in flight"
+    );
+    let answer = in_flight.wait_with_output().expect("curl ends").stdout;
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK") && answer.ends_with(b"app1"));
+    assert!(process.wait().expect("a child").success());
 }
 
 #[test]

@@ -29,6 +29,8 @@ complete -c lb-drain -n "__fish_lb_drain_needs_command" -s V -l version -d 'Prin
 complete -c lb-drain -n "__fish_lb_drain_needs_command" -f -a "deregister" -d 'Leave every load balancer at once, wait until nothing is in flight, exit inside the budget'
 complete -c lb-drain -n "__fish_lb_drain_needs_command" -f -a "register" -d 'Come back: what the last `deregister` took out, as it was'
 complete -c lb-drain -n "__fish_lb_drain_needs_command" -f -a "status" -d 'Show each load balancer\'s view of this host, and the requests in flight here'
+complete -c lb-drain -n "__fish_lb_drain_needs_command" -f -a "check" -d 'Say whether leaving would work: configuration, load balancers, unit, delays; changes nothing'
+complete -c lb-drain -n "__fish_lb_drain_needs_command" -f -a "unit" -d 'Print the unit file that makes a service leave its load balancers, with times that fit'
 complete -c lb-drain -n "__fish_lb_drain_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand deregister" -s c -l config -d 'Configuration file; a bare name means /etc/lb-drain/NAME.toml' -r -F
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand deregister" -l budget -d 'Time for everything, from the start of the process: a duration such as 30s, or auto' -r
@@ -117,7 +119,64 @@ complete -c lb-drain -n "__fish_lb_drain_using_subcommand status" -l http-draine
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand status" -s v -l verbose -d 'Say more'
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand status" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status help" -f -a "deregister" -d 'Leave every load balancer at once, wait until nothing is in flight, exit inside the budget'
-complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status help" -f -a "register" -d 'Come back: what the last `deregister` took out, as it was'
-complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status help" -f -a "status" -d 'Show each load balancer\'s view of this host, and the requests in flight here'
-complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -s c -l config -d 'Configuration file; a bare name means /etc/lb-drain/NAME.toml' -r -F
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l budget -d 'Time for everything, from the start of the process: a duration such as 30s, or auto' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l unit -d 'The unit that runs this, where systemd cannot tell: its timeout is the budget' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l service -d 'The application\'s unit, where another one runs this (lb-drain@.service does)' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l port -d 'This service\'s ports: requests in flight are watched here' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l state-dir -d 'Where what was taken out is recorded [default: /run/lb-drain]' -r -F
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l output -d 'What to print on stdout when the command ends' -r -f -a "human\t'Nothing but what people read'
+json\t'One JSON object'"
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l log-format -d 'How to log on stderr' -r -f -a "human\t'For people; in the journal with fields'
+json\t'One JSON object a line'"
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l haproxy -d 'HAProxy runtime sockets: paths or tcp://HOST:PORT' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l haproxy-server -d 'Entries of this host there' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l aws-target-group -d 'AWS target groups, by ARN or name' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l aws-target-id -d 'This host there [default: the instance\'s id, from its metadata]' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l aws-port -d 'Its port there [default: every port registered for it]' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l aws-region -d 'The region [default: that of the ARN, else as the AWS tools find it]' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l aws-endpoint-url -d 'Where the API answers [default: the region\'s endpoint]' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l http-deregister -d 'The request that takes this host out' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l http-register -d 'The request that brings it back' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l http-header -d 'A header of these requests; repeat for more. Secrets belong in a file: see the configuration' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l http-body -d 'The body of the request that takes this host out' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l http-expect -d 'Statuses that say that it is out' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -l http-drained -d 'A request that succeeds once nothing is in flight' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -s v -l verbose -d 'Say more'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -s c -l config -d 'Configuration file; a bare name means /etc/lb-drain/NAME.toml' -r -F
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l budget -d 'Time for everything, from the start of the process: a duration such as 30s, or auto' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l unit -d 'The unit that runs this, where systemd cannot tell: its timeout is the budget' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l service -d 'The application\'s unit, where another one runs this (lb-drain@.service does)' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l port -d 'This service\'s ports: requests in flight are watched here' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l state-dir -d 'Where what was taken out is recorded [default: /run/lb-drain]' -r -F
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l output -d 'What to print on stdout when the command ends' -r -f -a "human\t'Nothing but what people read'
+json\t'One JSON object'"
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l log-format -d 'How to log on stderr' -r -f -a "human\t'For people; in the journal with fields'
+json\t'One JSON object a line'"
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l haproxy -d 'HAProxy runtime sockets: paths or tcp://HOST:PORT' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l haproxy-server -d 'Entries of this host there' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l aws-target-group -d 'AWS target groups, by ARN or name' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l aws-target-id -d 'This host there [default: the instance\'s id, from its metadata]' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l aws-port -d 'Its port there [default: every port registered for it]' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l aws-region -d 'The region [default: that of the ARN, else as the AWS tools find it]' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l aws-endpoint-url -d 'Where the API answers [default: the region\'s endpoint]' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l http-deregister -d 'The request that takes this host out' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l http-register -d 'The request that brings it back' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l http-header -d 'A header of these requests; repeat for more. Secrets belong in a file: see the configuration' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l http-body -d 'The body of the request that takes this host out' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l http-expect -d 'Statuses that say that it is out' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l http-drained -d 'A request that succeeds once nothing is in flight' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l kind -d 'Which one to print [default: the one that fits the unit]' -r -f -a "drop-in\t'Lines in the application\'s own unit'
+companion\t'A unit beside it'"
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l grace -d 'The time from stop to SIGKILL in all, as Kubernetes counts: split between leaving and the application' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -s v -l verbose -d 'Say more'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit help" -f -a "deregister" -d 'Leave every load balancer at once, wait until nothing is in flight, exit inside the budget'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit help" -f -a "register" -d 'Come back: what the last `deregister` took out, as it was'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit help" -f -a "status" -d 'Show each load balancer\'s view of this host, and the requests in flight here'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit help" -f -a "check" -d 'Say whether leaving would work: configuration, load balancers, unit, delays; changes nothing'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit help" -f -a "unit" -d 'Print the unit file that makes a service leave its load balancers, with times that fit'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

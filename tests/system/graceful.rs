@@ -19,6 +19,11 @@ fn stop_under_load(lines: &str, backend: &str, longest: Duration) -> String {
     let haproxy = Haproxy::start(&network, &machine.share().join("edge"), setup);
     machine.start_unit("app2.service", &unit("app2", "127.0.0.1:8082", ""));
     machine.start_unit("app1.service", &unit("app1", "127.0.0.1:8081", lines));
+    for server in ["app1", "app2"] {
+        eventually("HAProxy's checks have found the services", || {
+            ["UP", "no check"].contains(&haproxy.stat(server, "status").as_str())
+        });
+    }
     let load = Load::start(&[&haproxy], 50, longest, &[]);
     load.wait_for(200);
     let stopped = machine.systemctl(&["stop", "app1.service"]);

@@ -5,11 +5,14 @@ mod configuration;
 mod load_balancers;
 mod this_host;
 
+use std::time::Instant;
+
 use lb_drain_api::{Finding, Severity};
 use serde_json::{Value, json};
 
 use crate::config::Settings;
 use crate::delays;
+use crate::service_manager::{PATIENCE, Unit};
 
 /// A finding, and what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +54,17 @@ pub async fn everything(settings: &Settings) -> Vec<Remark> {
         load_balancers::findings(&settings.plans, patience),
         delays::delays(&settings.plans, patience)
     );
+    let app = settings
+        .application
+        .as_deref()
+        .map(|name| (name, Unit::describe(name, Instant::now() + PATIENCE)));
+    let main_pid = match &app {
+        Some((_, Ok(app))) => app.main_pid,
+        _ => None,
+    };
     remarks.extend(configuration::findings(settings));
-    remarks.extend(this_host::findings(settings));
-    remarks.extend(application::findings(settings, &delays));
+    remarks.extend(this_host::findings(settings, main_pid));
+    remarks.extend(application::findings(settings, app, &delays));
     remarks
 }
 

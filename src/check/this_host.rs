@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::engine::ports_in_words;
 use crate::evidence::{Evidence, Precision, SocketEvidence};
 
-pub(super) fn findings(settings: &Settings) -> Vec<Remark> {
+pub(super) fn findings(settings: &Settings, main_pid: Option<u32>) -> Vec<Remark> {
     let here = |severity, what, why, remedy| remark("here", severity, what, why, remedy);
     if settings.ports.is_empty() {
         return vec![here(
@@ -18,7 +18,7 @@ pub(super) fn findings(settings: &Settings) -> Vec<Remark> {
         )];
     }
     let named = ports_in_words(settings.ports.iter());
-    let mut sockets = match SocketEvidence::new(None) {
+    let mut sockets = match SocketEvidence::new(main_pid) {
         Ok(sockets) => sockets,
         Err(error) => {
             return vec![here(
@@ -55,8 +55,8 @@ pub(super) fn findings(settings: &Settings) -> Vec<Remark> {
         remarks.push(here(
             Severity::Warning,
             format!("nothing listens on {}", ports_in_words(silent.iter())),
-            "register waits for it; right if the service is stopped, or has a network of its own",
-            Some("compare with: ss -ltn".to_owned()),
+            "register would wait for it in vain; right if the service is stopped",
+            Some("compare `ports` with: ss -ltn".to_owned()),
         ));
     }
     remarks

@@ -47,6 +47,10 @@ pub enum Command {
     #[command(after_help = EXIT_CODES)]
     Deregister(Deregister),
     /// Come back: what the last `deregister` took out, as it was
+    ///
+    /// Meant for ExecStartPost= and lb-drain@.service. Waits, within the budget, until the service listens on
+    /// its ports; where it does not, this host is not registered. What was taken out with --keep-out stays out,
+    /// unless a person runs this.
     #[command(after_help = EXIT_CODES)]
     Register(Register),
     /// Show each load balancer's view of this host, and the requests in flight here

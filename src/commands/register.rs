@@ -4,7 +4,7 @@ use super::session::{Grounds, Session};
 use super::wants_json;
 use crate::cli::Register;
 use crate::config::Settings;
-use crate::engine::{self, Return, Waiting};
+use crate::engine::{self, Return, Standing, Waiting};
 use crate::exit::Exit;
 use crate::guard;
 use crate::report::verdict;
@@ -46,6 +46,7 @@ pub(super) async fn register(settings: Settings, options: &Register) -> Exit {
             "register",
             match (interrupted, exit) {
                 (Some(_), _) => "interrupted",
+                (None, Exit::Done) if run.ledger.any(Standing::KeptOut) => "kept_out",
                 (None, Exit::Done) => "registered",
                 (None, _) => "failed",
             },

@@ -65,7 +65,7 @@ impl Session {
         }
         let ledger = Ledger::default();
         let (gone_sender, main_process_gone) = watch::channel(false);
-        let application = main_process::application(&asked);
+        let application = main_process::application(&asked, common.service.as_deref());
         let pid = main_process::pid(application);
         let (traffic, looking) = Traffic::new(waiting.ports.clone(), evidence::open(pid));
         let run = Run {

@@ -177,6 +177,12 @@ impl Ledger {
                 .all(|member| member.optional || member.standing != Standing::Out)
     }
 
+    /// Whether any entry stands so.
+    #[must_use]
+    pub fn any(&self, standing: Standing) -> bool {
+        self.lock().iter().any(|member| member.standing == standing)
+    }
+
     // A panic while the lock was held leaves plain values behind, each of them true.
     fn lock(&self) -> MutexGuard<'_, Vec<Member>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)

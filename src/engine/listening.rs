@@ -40,7 +40,9 @@ pub(super) async fn listening(entry: &Entry<'_>) -> Result<(), Error> {
                 format!("nothing listens on {}", ports_in_words(missing.iter())),
                 why,
             )
-            .advise("start the service, or write its ports (`ports`, --port)")
+            .advise(
+                "start the service, or correct `ports`; one with a network of its own is found by --service",
+            )
         };
         if *gone.borrow_and_update() {
             return Err(failure("the service's main process has ended".to_owned()));

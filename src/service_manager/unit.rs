@@ -20,6 +20,7 @@ const ASKED: &[(&str, &str)] = &[
     (UNIT, "DropInPaths"),
     (UNIT, "After"),
     (UNIT, "NeedDaemonReload"),
+    (SERVICE, "MainPID"),
     (SERVICE, "TimeoutStopUSec"),
     (SERVICE, "KillMode"),
     (SERVICE, "User"),
@@ -53,6 +54,8 @@ pub struct Unit {
     pub after: Vec<String>,
     /// Whether its files have changed since systemd read them.
     pub stale: bool,
+    /// Its main process, while there is one.
+    pub main_pid: Option<u32>,
     /// `TimeoutStopSec=`; `None` for `infinity`.
     pub timeout_stop: Option<Duration>,
     /// `KillMode=`.
@@ -149,6 +152,11 @@ impl From<BTreeMap<&'static str, Value>> for Unit {
                 .collect(),
             after: texts(elements("After")),
             stale: truth("NeedDaemonReload"),
+            main_pid: said
+                .get("MainPID")
+                .and_then(Value::unsigned)
+                .and_then(|pid| u32::try_from(pid).ok())
+                .filter(|pid| *pid > 0),
             timeout_stop: timeout
                 .filter(|micros| *micros != u64::MAX)
                 .map(Duration::from_micros),

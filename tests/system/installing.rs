@@ -102,6 +102,21 @@ fn the_printed_drop_in_leaves_before_the_vendors_stop_which_keeps_its_place() {
     let ago = diary.last_change().elapsed().as_secs_f64();
     assert!(vendors > now - ago - 0.02, "the vendor's stop came first");
 
+    // An end by itself: nobody is left who could answer, so there is nothing to wait for.
+    host.machine.systemctl_ok(&["start", "app1"]);
+    let diary = host.diary("app1");
+    let pid = host.machine.property("app1.service", "MainPID");
+    host.machine.run("kill", &["-TERM", &pid]);
+    eventually("its unit has ended", || {
+        host.machine.standing("app1.service") == "inactive (dead) success"
+    });
+    assert_eq!(diary.states(), [0, DRAIN]);
+    let journal = host.machine.journal("app1.service");
+    assert!(
+        journal.contains("; the main process ended by itself\n"),
+        "{journal}"
+    );
+
     // A crash: systemd runs no ExecStop=, and the vendor's was none of our business before either.
     host.machine.systemctl_ok(&["start", "app1"]);
     let diary = host.diary("app1");

@@ -97,8 +97,13 @@ fn an_application_with_a_network_of_its_own_is_seen_from_outside() {
         "its port was seen to listen at once: {journal}"
     );
     let diary = host.diary("app1");
+    // By hand it is found by its unit's name.
+    host.machine.run("lb-drain", &["deregister", "--config", "app1"]);
+    host.machine
+        .run("lb-drain", &["register", "--service", "app1", "--budget", "5s"]);
+    assert_eq!(diary.states(), [0, DRAIN, 0]);
     host.machine.systemctl_ok(&["stop", "app1"]);
-    assert_eq!(diary.states(), [0, DRAIN]);
+    assert_eq!(diary.states(), [0, DRAIN, 0, DRAIN]);
     assert_eq!(host.machine.standing("app1.service"), "inactive (dead) success");
 }
 

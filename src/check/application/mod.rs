@@ -58,8 +58,13 @@ fn is_ours(line: &str) -> bool {
     line.contains("lb-drain") && line.contains("deregister")
 }
 
-pub(super) fn findings(settings: &Settings, delays: &[Delay]) -> Vec<Remark> {
-    let Some(name) = settings.application.clone() else {
+/// `app` is the application's unit by name, and what systemd says of it.
+pub(super) fn findings(
+    settings: &Settings,
+    app: Option<(&str, Result<Unit, String>)>,
+    delays: &[Delay],
+) -> Vec<Remark> {
+    let Some((name, app)) = app else {
         return vec![remark(
             "unit",
             Severity::Warning,
@@ -68,12 +73,11 @@ pub(super) fn findings(settings: &Settings, delays: &[Delay]) -> Vec<Remark> {
             Some("lb-drain check web.service".to_owned()),
         )];
     };
-    let until = Instant::now() + PATIENCE;
-    let app = match Unit::describe(&name, until) {
+    let app = match app {
         Ok(app) => app,
         Err(error) => {
             return vec![remark(
-                &name,
+                name,
                 Severity::Warning,
                 format!("systemd cannot be asked: {error}"),
                 "a budget of 30 s is used where it cannot be asked at a stop either",
@@ -83,7 +87,7 @@ pub(super) fn findings(settings: &Settings, delays: &[Delay]) -> Vec<Remark> {
     };
     if !app.exists() {
         return vec![remark(
-            &name,
+            name,
             Severity::Problem,
             format!("there is no such unit ({})", app.load_state),
             "nothing would run lb-drain",
@@ -92,7 +96,8 @@ pub(super) fn findings(settings: &Settings, delays: &[Delay]) -> Vec<Remark> {
     }
     let companion = name
         .strip_suffix(".service")
-        .and_then(|short| Unit::describe(&format!("lb-drain@{short}.service"), until).ok())
+        .map(|short| format!("lb-drain@{short}.service"))
+        .and_then(|companion| Unit::describe(&companion, Instant::now() + PATIENCE).ok())
         .filter(Unit::exists);
     let texts: Vec<String> = app
         .files()

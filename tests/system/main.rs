@@ -16,6 +16,7 @@ mod rig;
 
 mod bad_balancers;
 mod companion;
+mod graceful;
 mod installing;
 mod interruption;
 mod journal;

@@ -11,6 +11,8 @@ mod guard;
 mod main_process;
 pub mod record;
 pub mod registry;
+#[cfg(feature = "rehearse")]
+pub mod rehearse;
 pub mod report;
 pub mod service_manager;
 

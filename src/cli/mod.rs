@@ -1,6 +1,8 @@
 //! The command line: raw input, which `config` turns into validated settings.
 
 mod balancers;
+#[cfg(feature = "rehearse")]
+mod rehearse;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
 use lb_drain_api::duration;
 
 pub use balancers::BalancerFlags;
+#[cfg(feature = "rehearse")]
+pub use rehearse::Rehearse;
 
 /// Take this host out of its load balancers before its service stops.
 #[derive(Debug, Parser)]
@@ -45,6 +49,14 @@ pub enum Command {
     Register(Register),
     /// Show each load balancer's view of this host, and the requests in flight here
     Status(Status),
+    /// A drain test: requests through the load balancer while this host leaves and comes back
+    ///
+    /// Sends requests at a steady rate, takes this host out as `deregister` does, watches what still arrives
+    /// here, and brings it back as `register` does. Reports what failed and when, and what to write:
+    /// min_wait, budget, TimeoutStopSec=. Ctrl-C brings the host back first, and so does every error.
+    #[cfg(feature = "rehearse")]
+    #[command(after_help = rehearse::EXIT_CODES)]
+    Rehearse(Rehearse),
 }
 
 /// Options of every command.

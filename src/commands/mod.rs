@@ -3,6 +3,8 @@
 mod deregister;
 mod preview;
 mod register;
+#[cfg(feature = "rehearse")]
+mod rehearse;
 mod session;
 mod status;
 
@@ -20,6 +22,8 @@ pub fn run(parsed: &Parsed) -> Exit {
         Command::Deregister(options) => &options.common,
         Command::Register(options) => &options.common,
         Command::Status(options) => &options.common,
+        #[cfg(feature = "rehearse")]
+        Command::Rehearse(options) => &options.common,
     };
     let settings = match config::settings(parsed, common) {
         Ok(settings) => settings,
@@ -49,6 +53,8 @@ async fn dispatch(parsed: &Parsed, settings: Settings) -> Exit {
         Command::Deregister(options) => deregister::deregister(settings, options).await,
         Command::Register(options) => register::register(settings, options).await,
         Command::Status(options) => status::status(settings, options).await,
+        #[cfg(feature = "rehearse")]
+        Command::Rehearse(options) => rehearse::rehearse(settings, options).await,
     }
 }
 

@@ -27,15 +27,6 @@ pub struct Arrivals {
     begun: bool,
 }
 
-/// Requests that came at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arrival {
-    /// How long ago, to a kernel tick.
-    pub ago: Duration,
-    /// How many: more than one where a connection carried several between two looks.
-    pub requests: u64,
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Memory {
     seen: Instant,
@@ -70,12 +61,13 @@ impl Arrivals {
         })
     }
 
-    /// What has arrived at these ports since the look before. The first look only takes stock.
+    /// How long ago requests arrived at these ports since the look before, to a kernel tick. Of several on one
+    /// connection, only the last is told. The first look only takes stock.
     ///
     /// # Errors
     ///
     /// Where the kernel's table cannot be read.
-    pub fn look(&mut self, ports: &BTreeSet<u16>) -> io::Result<Vec<Arrival>> {
+    pub fn look(&mut self, ports: &BTreeSet<u16>) -> io::Result<Vec<Duration>> {
         let now = Instant::now();
         let asked: Vec<u16> = ports.iter().copied().collect();
         let mut arrivals = Vec::new();
@@ -99,24 +91,21 @@ impl Arrivals {
         Ok(arrivals)
     }
 
-    fn note(&mut self, now: Instant, socket: &Socket) -> Option<Arrival> {
+    fn note(&mut self, now: Instant, socket: &Socket) -> Option<Duration> {
         let tcp = socket.tcp?;
         let known = self.connections.entry(socket.cookie).or_insert(Memory {
             seen: now,
             exchange: Exchange::default(),
         });
         known.seen = now;
-        let requests = known.exchange.note(socket.state, &tcp, self.size);
-        (requests > 0).then(|| Arrival {
-            ago: Duration::from_millis(tcp.last_data_recv.into()),
-            requests,
-        })
+        let arrived = known.exchange.note(socket.state, &tcp, self.size);
+        arrived.then(|| Duration::from_millis(tcp.last_data_recv.into()))
     }
 }
 
 impl Exchange {
-    /// Takes in what a look shows, and returns how many requests came since the look before.
-    fn note(&mut self, state: State, tcp: &TcpInfo, size: u64) -> u64 {
+    /// Takes in what a look shows, and returns whether a request came since the look before.
+    fn note(&mut self, state: State, tcp: &TcpInfo, size: u64) -> bool {
         let received = tcp.bytes_received.saturating_sub(state.fin_received().into());
         let came = received.saturating_sub(self.received);
         let answered = tcp.data_segs_out != self.segments_out;
@@ -127,17 +116,13 @@ impl Exchange {
             self.counted = false;
         }
         self.pending += came;
-        let mut requests = 0;
-        if !self.counted && self.pending >= size {
-            // Each is somewhat larger than `size`, so this is rather too many than too few.
-            requests = self.pending / size;
-            self.counted = true;
-        }
+        let arrived = !self.counted && self.pending >= size;
+        self.counted |= arrived;
         if answered && tcp.last_data_sent <= tcp.last_data_recv {
             self.pending = 0;
             self.counted = false;
         }
-        requests
+        arrived
     }
 }
 
@@ -146,8 +131,8 @@ mod tests {
     use super::*;
 
     /// `(bytes received, data segments sent, age of the last byte received, of the last one sent)`, look by
-    /// look, and the requests that each look tells of.
-    fn told(looks: &[(u64, u32, u32, u32)]) -> Vec<u64> {
+    /// look, and whether each look tells of a request.
+    fn told(looks: &[(u64, u32, u32, u32)]) -> Vec<u8> {
         let mut exchange = Exchange::default();
         looks
             .iter()
@@ -160,7 +145,7 @@ mod tests {
                         last_data_sent,
                         ..TcpInfo::default()
                     };
-                    exchange.note(State::Established, &tcp, 3000)
+                    u8::from(exchange.note(State::Established, &tcp, 3000))
                 },
             )
             .collect()
@@ -195,12 +180,12 @@ mod tests {
             [1, 1],
             "right after the answer"
         );
-        assert_eq!(told(&[(8000, 2, 4, 4)]), [2], "both within one look");
+        assert_eq!(told(&[(8000, 2, 4, 4)]), [1], "both within one look");
     }
 
     #[test]
     fn health_checks_are_never_told_however_many_share_a_connection() {
         let looks: Vec<_> = (1..100).map(|n| (100 * u64::from(n), n, 4, 4)).collect();
-        assert_eq!(told(&looks).iter().sum::<u64>(), 0);
+        assert_eq!(told(&looks).iter().sum::<u8>(), 0);
     }
 }

@@ -32,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
-pub use arrivals::{Arrival, Arrivals};
+pub use arrivals::Arrivals;
 pub use connection::{Connection, Reason, Verdict};
 pub use sockets::{Precision, SocketEvidence, Survey};
 

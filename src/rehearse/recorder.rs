@@ -29,7 +29,7 @@ pub struct Recorded {
     pub phases: Vec<(Phase, Duration)>,
     /// When the load ended.
     pub ended: Duration,
-    /// When each request of the load arrived at this host.
+    /// When requests of the load arrived at this host.
     pub arrivals: Vec<Duration>,
     /// How many requests were in flight at this host, whenever that changed.
     pub in_flight: Vec<(Duration, u64)>,
@@ -106,12 +106,6 @@ impl Recorder {
             Some(why) => Err(why.clone()),
             None => Ok(seen.arrivals.iter().copied().filter(|at| *at >= since).min()),
         }
-    }
-
-    /// How many requests have arrived here.
-    #[must_use]
-    pub fn arrived(&self) -> usize {
-        self.watch.seen().arrivals.len()
     }
 
     /// Sends no more, waits for the answers that are to come, and returns the record.

@@ -115,16 +115,17 @@ fn bars(rehearsal: &Rehearsal, step: Duration, end: Duration) -> Vec<Bar> {
     bars
 }
 
-/// The phases, with their names in as many rows as it takes for none to lie on another.
+/// The phases, and over all of them their names, in as many rows as it takes for none to lie on another.
 fn bands(svg: &mut String, rehearsal: &Rehearsal, scale: &Scale) -> std::fmt::Result {
+    let mut names = String::new();
     let mut rows = [f64::MIN; 3];
     for (number, spell) in rehearsal.figures.spells.iter().enumerate() {
         let (from, to) = (scale.x(spell.from), scale.x(spell.to));
         let shade = if number % 2 == 0 { "even" } else { "odd" };
+        let width = (to - from).max(0.5);
         write!(
             svg,
-            r#"<rect class="band {shade}" x="{from:.1}" y="0" width="{:.1}" height="{BOTTOM}"/>"#,
-            (to - from).max(0.5)
+            r#"<rect class="band {shade}" x="{from:.1}" y="0" width="{width:.1}" height="{BOTTOM}"/><line class="mark" x1="{from:.1}" x2="{from:.1}" y1="0" y2="{BOTTOM}"/>"#
         )?;
         let name = spell.phase.word();
         let row = rows
@@ -132,13 +133,14 @@ fn bands(svg: &mut String, rehearsal: &Rehearsal, scale: &Scale) -> std::fmt::Re
             .position(|taken| *taken <= from)
             .unwrap_or(rows.len() - 1);
         rows[row] = from + name.len() as f64 * LETTER + 10.0;
-        let y = TOP - 10.0 - 18.0 * row as f64;
         write!(
-            svg,
-            r#"<line class="mark" x1="{from:.1}" x2="{from:.1}" y1="0" y2="{BOTTOM}"/><text class="phase" x="{:.1}" y="{y:.1}">{name}</text>"#,
-            from + 4.0
+            names,
+            r#"<text class="phase" x="{:.1}" y="{:.1}">{name}</text>"#,
+            from + 4.0,
+            TOP - 10.0 - 18.0 * row as f64
         )?;
     }
+    svg.push_str(&names);
     Ok(())
 }
 

@@ -19,7 +19,7 @@ const SHARE: u32 = 10;
 /// What has been seen so far. Times count from the start of the load.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
-    /// When each request of the load arrived.
+    /// When requests of the load arrived.
     pub(super) arrivals: Vec<Duration>,
     /// How many requests were in flight, whenever that changed.
     pub(super) in_flight: Vec<(Duration, u64)>,
@@ -86,13 +86,9 @@ async fn look(seen: &Mutex<Seen>, traffic: Traffic, ports: BTreeSet<u16>, starte
         {
             let mut seen = lock(seen);
             match looked {
-                Ok(arrivals) => {
-                    for arrival in arrivals {
-                        let at = now.saturating_sub(arrival.ago);
-                        let requests = usize::try_from(arrival.requests).unwrap_or(usize::MAX);
-                        seen.arrivals.extend(std::iter::repeat_n(at, requests));
-                    }
-                }
+                Ok(ago) => seen
+                    .arrivals
+                    .extend(ago.into_iter().map(|ago| now.saturating_sub(ago))),
                 Err(error) => seen.blind = Some(error.to_string()),
             }
             if let Some(number) = in_flight

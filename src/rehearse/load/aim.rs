@@ -19,6 +19,9 @@ pub const MOST_A_SECOND: u32 = 1000;
 /// The header that makes a request large.
 const MARK: HeaderName = HeaderName::from_static("x-lb-drain-rehearse");
 
+/// So many different values of that header there are.
+const VARIETY: usize = 1024;
+
 /// The URLs that are asked for in turn, all at one place, and how.
 #[derive(Clone)]
 pub struct Aim {
@@ -27,6 +30,8 @@ pub struct Aim {
     pub(super) tls: Option<(ServerName<'static>, Arc<ClientConfig>)>,
     paths: Vec<PathAndQuery>,
     headers: HeaderMap,
+    /// Each request gets another part of it: what repeats is sent as a number in HTTP/2.
+    noise: String,
     scheme: &'static str,
 }
 
@@ -70,6 +75,9 @@ impl Aim {
         };
         Ok(Self {
             headers: with_ours(&authority, headers)?,
+            noise: std::iter::repeat_with(fastrand::alphanumeric)
+                .take(PADDING + VARIETY)
+                .collect(),
             host,
             port,
             tls,
@@ -84,6 +92,10 @@ impl Aim {
         *request.uri_mut() = Uri::from(self.paths[number % self.paths.len()].clone());
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = self.headers.clone();
+        let from = number % VARIETY;
+        if let Ok(padding) = HeaderValue::from_str(&self.noise[from..from + PADDING]) {
+            request.headers_mut().insert(MARK, padding);
+        }
         if last_on_its_connection {
             let close = HeaderValue::from_static("close");
             request.headers_mut().insert(header::CONNECTION, close);
@@ -134,15 +146,11 @@ fn parse(url: &str) -> Result<(Uri, bool), String> {
 }
 
 fn with_ours(authority: &str, given: &[(HeaderName, HeaderValue)]) -> Result<HeaderMap, String> {
-    let padding: String = std::iter::repeat_with(fastrand::alphanumeric)
-        .take(PADDING)
-        .collect();
     let value = |text: &str| HeaderValue::from_str(text).map_err(|error| format!("{text}: {error}"));
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, value(authority)?);
     headers.insert(header::USER_AGENT, HeaderValue::from_static("lb-drain-rehearse"));
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-    headers.insert(MARK, value(&padding)?);
     for (name, value) in given {
         headers.insert(name, value.clone());
     }

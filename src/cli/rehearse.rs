@@ -35,7 +35,7 @@ pub struct Rehearse {
     #[arg(long = "url", value_name = "URL", required = true, env = "LB_DRAIN_URL")]
     pub urls: Vec<String>,
 
-    /// Requests a second, every other one on a connection of its own
+    /// Requests a second, half of them on connections of their own
     #[arg(long, value_name = "NUMBER", default_value_t = 50, env = "LB_DRAIN_RATE",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_A_SECOND)))]
     pub rate: u32,

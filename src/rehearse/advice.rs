@@ -84,7 +84,11 @@ pub fn advice(figures: &Figures, ground: Ground) -> Vec<Line> {
 
 /// The floor to write, and its line.
 fn floor(last: Duration, now: Duration) -> (Duration, Line) {
-    let came = format!("the last new request came {} after leaving", human(last));
+    let came = if last.is_zero() {
+        "no new request came after leaving".to_owned()
+    } else {
+        format!("the last new request came {} after leaving", human(last))
+    };
     let needed = if last <= AT_ONCE {
         Duration::ZERO
     } else {

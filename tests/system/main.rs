@@ -20,6 +20,8 @@ mod journal;
 mod leaving;
 mod outcomes;
 mod promptness;
+#[cfg(feature = "rehearse")]
+mod rehearsal;
 mod states;
 mod sticky;
 mod upheaval;

@@ -89,7 +89,9 @@ impl Aim {
     /// The request of this number.
     pub(super) fn request(&self, number: usize, last_on_its_connection: bool) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
-        *request.uri_mut() = Uri::from(self.paths[number % self.paths.len()].clone());
+        // Each round begins one further on, so that no URL keeps step with a load balancer's own turns.
+        let turn = number + number / self.paths.len();
+        *request.uri_mut() = Uri::from(self.paths[turn % self.paths.len()].clone());
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = self.headers.clone();
         let from = number % VARIETY;
@@ -196,8 +198,8 @@ mod tests {
     #[test]
     fn urls_are_asked_for_in_turn() {
         let aim = aim(&["http://a/1", "http://a/2"]).expect("an aim");
-        let paths: Vec<String> = (0..3).map(|n| aim.request(n, false).uri().to_string()).collect();
-        assert_eq!(paths, ["/1", "/2", "/1"]);
+        let paths: Vec<String> = (0..4).map(|n| aim.request(n, false).uri().to_string()).collect();
+        assert_eq!(paths, ["/1", "/2", "/2", "/1"]);
         assert_eq!(aim.to_string(), "http://a/1 and 1 more");
     }
 

@@ -1,5 +1,5 @@
 //! The load: requests at a steady rate, whatever comes back (an open loop, so that a stall is seen and not
-//! hidden), every other one on a connection of its own.
+//! hidden), half of them on connections of their own.
 
 mod aim;
 mod connection;

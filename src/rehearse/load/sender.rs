@@ -139,9 +139,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every other request is on a connection of its own, the rest on connections that are kept.
+    /// Half of the requests are on connections of their own, the rest on connections that are kept: by twos, so
+    /// that neither kind keeps step with the turns of a load balancer.
     async fn ask(&self, number: usize) -> Result<(), Failure> {
-        let fresh = number % 2 == 0;
+        let fresh = number / 2 % 2 == 0;
         while let Some(mut kept) = if fresh { None } else { self.kept() } {
             match kept.send(self.aim.request(number, false)).await {
                 Sent::Unsent => {}

@@ -11,8 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::figures::Figures;
-use super::load::Failure;
-use super::{Deeds, Phase, Recorded, Recorder, Unit};
+use super::{Deeds, Phase, Recorded, Recorder, Unit, text};
 use crate::budget::Deadline;
 use crate::engine::{self, Ledger, Plan, Run, Standing, Waiting};
 use crate::evidence;
@@ -160,7 +159,7 @@ impl Course {
                 "of {} requests {} failed before this host left ({}); nothing was touched",
                 figures.sent,
                 figures.failed(),
-                kinds(&figures.failures)
+                text::kinds(&figures.failures)
             ));
         }
         if let Ok(None) = self.recorder.arrived_since(Duration::ZERO) {
@@ -291,15 +290,6 @@ impl Course {
         // A panic while the lock was held leaves plain values behind.
         self.deeds.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Failures by kind, in words.
-pub(super) fn kinds(failures: &std::collections::BTreeMap<Failure, usize>) -> String {
-    let each: Vec<String> = failures
-        .iter()
-        .map(|(failure, count)| format!("{count} x {failure}"))
-        .collect();
-    each.join(", ")
 }
 
 /// What keeps the load balancers from having done as they were asked.

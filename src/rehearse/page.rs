@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use lb_drain_api::duration::human;
 
-use super::course::kinds;
+use super::text::kinds;
 use super::{Rehearsal, text, timeline};
 
 /// Everything that does not change.

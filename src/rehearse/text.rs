@@ -1,10 +1,11 @@
 //! The report as lines, for people.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lb_drain_api::duration::human;
 
-use super::course::kinds;
+use super::load::Failure;
 use super::{Figures, LastArrival, Rehearsal, Spell};
 
 /// The whole report.
@@ -105,4 +106,14 @@ fn last_arrival(last: &LastArrival) -> String {
         ),
         LastArrival::Unknown(why) => format!("not known: {why}"),
     }
+}
+
+/// Failures by kind, in words.
+#[must_use]
+pub fn kinds(failures: &BTreeMap<Failure, usize>) -> String {
+    let each: Vec<String> = failures
+        .iter()
+        .map(|(failure, count)| format!("{count} x {failure}"))
+        .collect();
+    each.join(", ")
 }

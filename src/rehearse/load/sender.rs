@@ -142,11 +142,11 @@ impl Shared {
     /// Half of the requests are on connections of their own, the rest on connections that are kept: by twos, so
     /// that neither kind keeps step with the turns of a load balancer.
     async fn ask(&self, number: usize) -> Result<(), Failure> {
-        let fresh = number / 2 % 2 == 0;
+        let fresh = (number / 2).is_multiple_of(2);
         while let Some(mut kept) = if fresh { None } else { self.kept() } {
             match kept.send(self.aim.request(number, false)).await {
                 Sent::Unsent => {}
-                sent => return self.ended(sent, kept),
+                sent => return self.ended(sent, Some(kept)),
             }
         }
         let permit = match Arc::clone(&self.connections).try_acquire_owned() {
@@ -160,7 +160,7 @@ impl Shared {
         };
         let mut connection = Connection::open(&self.aim, permit).await?;
         let sent = connection.send(self.aim.request(number, fresh)).await;
-        self.ended(sent, connection)
+        self.ended(sent, (!fresh).then_some(connection))
     }
 
     /// The connection that was used last, so that those which are too many grow old.
@@ -174,18 +174,20 @@ impl Shared {
         None
     }
 
-    fn ended(&self, sent: Sent, connection: Connection) -> Result<(), Failure> {
-        match sent {
-            Sent::Failed(failure) if !matches!(failure, Failure::Status(_)) => return Err(failure),
-            Sent::Unsent => return Err(Failure::Cut),
-            Sent::Failed(_) | Sent::Answered => {}
-        }
-        if connection.is_open() {
+    /// What became of a request. Its connection, where that is for more than one, is kept unless it broke.
+    fn ended(&self, sent: Sent, connection: Option<Connection>) -> Result<(), Failure> {
+        let whole = matches!(sent, Sent::Answered | Sent::Failed(Failure::Status(_)));
+        if let Some(connection) = connection
+            && whole
+            && connection.is_open()
+        {
             self.state().idle.push(connection);
         }
         match sent {
+            Sent::Answered => Ok(()),
             Sent::Failed(failure) => Err(failure),
-            Sent::Answered | Sent::Unsent => Ok(()),
+            // It was new, and closed before anything could be sent.
+            Sent::Unsent => Err(Failure::Cut),
         }
     }
 }

@@ -93,8 +93,11 @@ pub(super) async fn rehearse(settings: Settings, options: &Rehearse) -> Exit {
         // Everybody else who held it has ended above.
         return Exit::Failed;
     };
-    tracing::debug!("waiting for the last answers");
-    let (recorded, mut deeds) = course.finish().await;
+    let (recorded, mut deeds) = tokio::select! {
+        finished = course.finish() => finished,
+        // This host is back where it was; only the last answers are missing.
+        signal = interruption() => return signal,
+    };
     deeds.troubles.extend(troubles);
     conclude(&rehearsal(place, recorded, deeds, standing.floor, quiet), options)
 }

@@ -128,6 +128,8 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
 
     /// `(bytes received, data segments sent, age of the last byte received, of the last one sent)`, look by
@@ -181,6 +183,33 @@ mod tests {
             "right after the answer"
         );
         assert_eq!(told(&[(8000, 2, 4, 4)]), [1], "both within one look");
+    }
+
+    #[test]
+    fn a_connection_that_opens_and_closes_between_two_looks_is_seen() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let ports = BTreeSet::from([address.port()]);
+        let mut arrivals = Arrivals::new(640).expect("sock_diag");
+        assert!(arrivals.look(&ports).expect("a look").is_empty());
+        let mut client = std::net::TcpStream::connect(address).expect("connects");
+        let (mut server, _) = listener.accept().expect("accepts");
+        let mut request = [0; 1000];
+        client.write_all(&request).expect("sends");
+        server.read_exact(&mut request).expect("arrives");
+        let arrived = Instant::now();
+        server.write_all(b"done").expect("answers");
+        drop((server, client));
+        let end = arrived + Duration::from_secs(5);
+        let ago = loop {
+            // The kernel tells from a work queue of its own.
+            match arrivals.look(&ports).expect("a look")[..] {
+                [] => assert!(Instant::now() < end, "never told"),
+                [ago] => break ago,
+                ref more => panic!("one came, not {more:?}"),
+            }
+        };
+        assert!(ago <= arrived.elapsed() + Duration::from_millis(20), "{ago:?}");
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! `lb-drain rehearse` with real HAProxy and a real systemd.
 
+use std::fs;
+use std::path::Path;
+
+use lb_drain_test_support::certificates::Authority;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::rig::{App, DRAIN, Ended, Haproxy, Machine, Network, Setup, lb_drain, unit};
+use crate::rig::{App, DRAIN, Ended, Haproxy, Machine, Network, Setup, binary, lb_drain, unit};
 
 /// Where clients connect over TCP.
 const FRONT: Setup<'static> = Setup {
@@ -27,10 +31,13 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::with(FRONT, tempdir().expect("a folder"))
+    }
+
+    fn with(setup: Setup<'_>, folder: TempDir) -> Self {
         let network = Network::new();
-        let folder = tempdir().expect("a folder");
         Self {
-            haproxy: Haproxy::start(&network, &folder.path().join("edge"), FRONT),
+            haproxy: Haproxy::start(&network, &folder.path().join("edge"), setup),
             _apps: [
                 App::start(&network, "app1", "127.0.0.1:8081"),
                 App::start(&network, "app2", "127.0.0.1:8082"),
@@ -90,6 +97,57 @@ fn a_rehearsal_behind_two_servers_loses_nothing_and_ends_in_service() {
     assert_eq!(scene.haproxy.admin_state("app1"), 0);
     let html = std::fs::read_to_string(page).expect("the page");
     assert!(html.contains("0 of ") && html.contains("<svg"), "{html}");
+}
+
+#[test]
+fn https_trusts_whom_this_host_trusts_and_a_stranger_is_told_before_anything_is_touched() {
+    let folder = tempdir().expect("a folder");
+    let authority = Authority::new();
+    let certified = authority.certify(&["127.0.0.1"]);
+    let pem = folder.path().join("edge.pem");
+    fs::write(&pem, format!("{}{}", certified.certificate, certified.key)).expect("writes it");
+    let trusted = authority.file(&folder);
+    let frontend = format!("bind 127.0.0.1:8443 ssl crt {}", pem.display());
+    let scene = Scene::with(
+        Setup {
+            frontend: &frontend,
+            ..FRONT
+        },
+        folder,
+    );
+    let rehearse = |bundle: &Path| {
+        let output = scene
+            .network
+            .command(binary())
+            .args("rehearse --haproxy-server web/app1 --port 8081 --output json --duration 2s".split(' '))
+            .args([
+                "--url",
+                "https://127.0.0.1:8443/sleep/20",
+                "--haproxy",
+                &scene.haproxy.socket(),
+            ])
+            .arg("--state-dir")
+            .arg(scene.folder.path().join("state"))
+            .env("SSL_CERT_FILE", bundle)
+            .output()
+            .expect("setpriv starts");
+        let report: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        (output.status.code(), report)
+    };
+    let (code, report) = rehearse(&trusted);
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(report["failed"], 0, "{report:#}");
+
+    let other = tempdir().expect("a folder");
+    let (code, report) = rehearse(&Authority::new().file(&other));
+    assert_eq!(code, Some(1), "{report:#}");
+    let troubles = report["troubles"].to_string();
+    assert!(
+        troubles.contains("certificate") && troubles.contains("nothing was touched"),
+        "{report:#}"
+    );
+    assert_eq!(scene.haproxy.admin_state("app1"), 0);
 }
 
 #[test]

@@ -10,8 +10,9 @@ use tokio::time::{Instant, interval, timeout};
 use super::connection::{Connection, Sent};
 use super::{Aim, Failure, Request};
 
-/// The most connections at once. A request that finds all taken waits for one, and its client with it.
-pub const CONNECTIONS: usize = 1000;
+/// The most connections at once, with room below the 1024 files that a process may have open where nobody says
+/// otherwise. A request that finds all taken waits for one, and its client with it.
+pub const CONNECTIONS: usize = 980;
 
 /// How long a client waits for an answer: longer than load balancers do before they give up on a server.
 pub const PATIENCE: Duration = Duration::from_secs(65);
@@ -189,5 +190,57 @@ impl Shared {
             // It was new, and closed before anything could be sent.
             Sent::Unsent => Err(Failure::Cut),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    /// A server that accepts and never answers, and how many connections it has accepted.
+    fn silent() -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&accepted);
+        std::thread::spawn(move || {
+            let mut kept = Vec::new();
+            for stream in listener.incoming().flatten() {
+                kept.push(stream);
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        (url, accepted)
+    }
+
+    #[tokio::test]
+    async fn a_stall_does_not_slow_the_rate_and_connections_are_bounded() {
+        // Both ends are in this process.
+        let limits = getrlimit(Resource::Nofile);
+        let enough = Rlimit {
+            current: limits.maximum,
+            ..limits
+        };
+        setrlimit(Resource::Nofile, enough).expect("up to the hard limit anybody may");
+        let (url, accepted) = silent();
+        let aim = Aim::new(&[url], &[]).expect("an aim");
+        let started = Instant::now();
+        let load = Load::start(aim, 1000, started);
+        while load.tally().sent < 1200 {
+            tokio::time::sleep(LOOK).await;
+        }
+        let took = started.elapsed();
+        assert!(
+            took >= Duration::from_millis(1190),
+            "never faster than asked for: {took:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(load.tally().ended, 0, "nobody answers");
+        assert_eq!(accepted.load(Ordering::SeqCst), CONNECTIONS);
     }
 }

@@ -14,7 +14,7 @@ pub(crate) const ABOUT: &str =
     "100 requests a second for 10.5 s, half on kept connections and half on new ones, none sent twice";
 
 /// Requests a second.
-const RATE: u32 = 100;
+pub(crate) const RATE: u32 = 100;
 
 /// How long each way's load lasts at least.
 pub(crate) const LASTS: Duration = Duration::from_millis(10_500);

@@ -77,7 +77,6 @@ pub(crate) async fn tell(way: Way, stage: &mut Stage, screen: &Screen) -> Result
             clients::status(&recorder)
         })
         .await?;
-    let aim = clients::ABOUT.to_owned();
     let recorded = recorder.finish().await;
     let figures = Figures::new(&recorded, &deeds);
     // Only the one that watches learns what to write.
@@ -96,7 +95,8 @@ pub(crate) async fn tell(way: Way, stage: &mut Stage, screen: &Screen) -> Result
         stop_took,
         rehearsal: Rehearsal {
             title: way.title(),
-            aim,
+            aim: clients::ABOUT.to_owned(),
+            rate: clients::RATE,
             recorded,
             deeds,
             figures,

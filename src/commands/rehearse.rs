@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use lb_drain_api::duration::human;
 use serde_json::{Map, Value};
 
 use super::session::interruption;
@@ -19,8 +20,7 @@ use crate::record::Record;
 use crate::rehearse::advice::{Ground, advice};
 use crate::rehearse::load::Aim;
 use crate::rehearse::{
-    Course, Deeds, Figures, Means, Recorded, Recorder, Refusal, Rehearsal, Standing, Times, json, page,
-    standing, text,
+    Course, Deeds, Figures, Means, Recorder, Refusal, Rehearsal, Standing, Times, json, page, standing, text,
 };
 use crate::report;
 
@@ -49,10 +49,11 @@ pub(super) async fn rehearse(settings: Settings, options: &Rehearse) -> Exit {
         return refused(Refusal::Unfit(why.to_owned()), options);
     }
     let quiet = settings.quiet;
-    let place = format!("{aim} at {} requests a second", options.rate);
+    let place = aim.to_string();
     tracing::info!(
-        "sending to {place}; nothing is touched for {}",
-        lb_drain_api::duration::human(Times::of(options.duration).before)
+        "sending {} requests a second to {place}; nothing is touched for {}",
+        options.rate,
+        human(Times::of(options.duration).before)
     );
     let course = Arc::new(Course::new(
         Recorder::start(aim, options.rate, ports.clone()),
@@ -99,11 +100,27 @@ pub(super) async fn rehearse(settings: Settings, options: &Rehearse) -> Exit {
         signal = interruption() => return signal,
     };
     deeds.troubles.extend(troubles);
-    conclude(&rehearsal(place, recorded, deeds, standing.floor, quiet), options)
+    let ground = ground(&deeds, standing.floor, quiet);
+    let figures = Figures::new(&recorded, &deeds);
+    let rehearsal = Rehearsal {
+        title: place.clone(),
+        aim: place,
+        rate: options.rate,
+        advice: advice(&figures, ground),
+        recorded,
+        deeds,
+        figures,
+    };
+    conclude(&rehearsal, options)
 }
 
 async fn prepare(settings: &Settings, options: &Rehearse) -> Result<(Aim, Standing), Refusal> {
     let aim = Aim::new(&options.urls, &options.request_headers).map_err(Refusal::Unfit)?;
+    // Better now than when all is done.
+    if let Some(path) = &options.report {
+        std::fs::File::create(path)
+            .map_err(|error| Refusal::Unfit(format!("cannot write {}: {error}", path.display())))?;
+    }
     let standing = standing(&settings.plans, settings.budget.total, options.even_if_last).await?;
     for remark in &standing.remarks {
         tracing::warn!("{remark}");
@@ -173,24 +190,15 @@ async fn interrupted(signal: Exit, course: &Course, options: &Rehearse) -> Exit 
     if recovered.is_ok() { signal } else { Exit::Failed }
 }
 
-fn rehearsal(aim: String, recorded: Recorded, deeds: Deeds, floor: Duration, quiet: Duration) -> Rehearsal {
-    let figures = Figures::new(&recorded, &deeds);
-    // Only where this host's connections were the evidence did quiet cost anything.
+/// Quiet cost something only where this host's connections were the evidence.
+fn ground(deeds: &Deeds, floor: Duration, quiet: Duration) -> Ground {
     let by_connections = deeds
         .evidence
         .as_deref()
         .is_some_and(|evidence| evidence.contains(" port"));
-    let ground = Ground {
+    Ground {
         floor,
         quiet: if by_connections { quiet } else { Duration::ZERO },
-    };
-    Rehearsal {
-        title: aim.clone(),
-        advice: advice(&figures, ground),
-        aim,
-        recorded,
-        deeds,
-        figures,
     }
 }
 
@@ -214,7 +222,8 @@ fn conclude(rehearsal: &Rehearsal, options: &Rehearse) -> Exit {
 
 fn write_page(path: &Path, rehearsal: &Rehearsal) -> std::io::Result<()> {
     let about = format!(
-        "{}, on {}, {}",
+        "{} requests a second to {}, on {}, {}",
+        rehearsal.rate,
         rehearsal.aim,
         rustix::system::uname().nodename().to_string_lossy(),
         humantime::format_rfc3339_seconds(SystemTime::now())

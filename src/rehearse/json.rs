@@ -13,6 +13,7 @@ use super::{LastArrival, Latency, Rehearsal};
 pub fn object(rehearsal: &Rehearsal) -> Map<String, Value> {
     let Rehearsal {
         aim,
+        rate,
         deeds,
         figures,
         advice,
@@ -44,6 +45,7 @@ pub fn object(rehearsal: &Rehearsal) -> Map<String, Value> {
         .collect();
     let object = json!({
         "url": aim,
+        "rate": rate,
         "sent": figures.sent,
         "failed": figures.failed(),
         "failures": failures(&figures.failures),

@@ -89,8 +89,10 @@ pub struct Deeds {
 pub struct Rehearsal {
     /// What it is called where there are several.
     pub title: String,
-    /// Where requests were sent, and how many a second.
+    /// Where requests were sent.
     pub aim: String,
+    /// How many a second.
+    pub rate: u32,
     /// What was recorded.
     pub recorded: Recorded,
     /// What was done meanwhile.

@@ -120,6 +120,7 @@ mod tests {
         let rehearsal = Rehearsal {
             title: String::new(),
             aim: String::new(),
+            rate: 1,
             figures: Figures::new(&recorded, &deeds),
             recorded,
             deeds: Deeds {

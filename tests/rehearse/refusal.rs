@@ -39,3 +39,18 @@ fn a_load_balancer_that_cannot_tell_of_others_is_a_warning() {
         "{ended:#?}"
     );
 }
+
+#[test]
+fn a_page_that_cannot_be_written_is_told_before_anything_is_sent() {
+    let scene = Scene::new(Manner::default());
+    let url = scene.url(1);
+    let ended = scene
+        .rehearse(&["--url", &url, "--report", "/nonexistent/drain.html"])
+        .wait();
+    ended.assert_code(2);
+    assert_eq!(scene.balancer.told(), [""; 0], "{ended:#?}");
+    assert!(
+        ended.report["troubles"].to_string().contains("/nonexistent/drain.html"),
+        "{ended:#?}"
+    );
+}

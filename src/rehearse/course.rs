@@ -16,7 +16,7 @@ use crate::budget::Deadline;
 use crate::engine::{self, Ledger, Plan, Run, Standing, Waiting};
 use crate::evidence;
 use crate::record::Record;
-use crate::report::narrator::{self, Narrator};
+use crate::report::narrator::Narrator;
 
 /// How often to look for what has to come true.
 const LOOK: Duration = Duration::from_millis(10);
@@ -178,7 +178,7 @@ impl Course {
         self.away.store(true, Ordering::Relaxed);
         let began = self.recorder.enter(Phase::Leaving);
         self.deeds().leaving = Some(began);
-        let run = self.engine_run(false, "still in rotation");
+        let (run, narrator) = self.engine_run(false, "still in rotation");
         engine::deregister(&run, self.means.plans.clone()).await;
         let members = run.ledger.members();
         let start = self.recorder.at(run.deadline.start());
@@ -192,7 +192,7 @@ impl Course {
             if let Some(last) = last.max_by_key(|member| member.drained) {
                 let mut deeds = self.deeds();
                 deeds.drained = last.drained.map(|drained| start + drained);
-                deeds.evidence = Some(narrator::evidence(last, self.means.quiet));
+                deeds.evidence = Some(narrator.evidence(last));
             }
         } else {
             let trouble = format!("not drained within the budget of {}", human(self.means.budget));
@@ -255,7 +255,7 @@ impl Course {
     async fn register(&self) -> Result<(Duration, Run), String> {
         let began = self.recorder.enter(Phase::Returning);
         self.deeds().returning = Some(began);
-        let run = self.engine_run(true, "not back in rotation");
+        let (run, _) = self.engine_run(true, "not back in rotation");
         engine::register(&run, self.means.plans.clone(), true).await;
         if !run.ledger.all_drained() {
             return Err(format!(
@@ -267,23 +267,26 @@ impl Course {
         Ok((began, run))
     }
 
-    fn engine_run(&self, no_wait: bool, failing: &'static str) -> Run {
+    /// A run of the engine, and who tells of it.
+    fn engine_run(&self, no_wait: bool, failing: &'static str) -> (Run, Arc<Narrator>) {
         let ledger = Ledger::default();
+        let narrator = Arc::new(Narrator::new(ledger.clone(), self.means.quiet, failing));
         // The service is meant to run: nobody waits for its end. With the sender gone, nobody is ever told.
         let (_, main_process_gone) = watch::channel(false);
-        Run {
+        let run = Run {
             deadline: Deadline::new(self.means.budget, Duration::ZERO),
             waiting: Waiting {
                 no_wait,
                 quiet: self.means.quiet,
                 ports: self.means.ports.clone(),
             },
-            audience: Arc::new(Narrator::new(ledger.clone(), self.means.quiet, failing)),
+            audience: Arc::<Narrator>::clone(&narrator),
             ledger,
             record: Arc::clone(&self.means.record),
             traffic: self.recorder.traffic().clone(),
             main_process_gone,
-        }
+        };
+        (run, narrator)
     }
 
     fn deeds(&self) -> MutexGuard<'_, Deeds> {

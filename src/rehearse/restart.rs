@@ -37,7 +37,7 @@ impl Unit {
         let name = self.0.clone();
         tokio::task::spawn_blocking(move || {
             let ended = Command::new("systemctl")
-                .args(["restart", "--", &name])
+                .args(["--no-ask-password", "restart", "--", &name])
                 .stdin(Stdio::null())
                 .process_group(0)
                 .output()

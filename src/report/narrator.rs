@@ -169,7 +169,7 @@ impl Audience for Narrator {
                 member,
                 "{label}: drained after {} ({})",
                 human(member.drained.unwrap_or_default()),
-                evidence(member, self.quiet)
+                self.evidence(member)
             ),
             Event::DelayPassed => say!(
                 warn,
@@ -192,24 +192,26 @@ impl Audience for Narrator {
     }
 }
 
-/// On what evidence an entry counts as drained, in words.
-pub(crate) fn evidence(member: &Member, quiet: Duration) -> String {
-    match member.evidence {
-        Some(Evidence::LoadBalancer) => {
-            format!("{} reports nothing in flight", registry::title(member.provider))
+impl Narrator {
+    /// On what evidence an entry counts as drained, in words.
+    pub(crate) fn evidence(&self, member: &Member) -> String {
+        match member.evidence {
+            Some(Evidence::LoadBalancer) => {
+                format!("{} reports nothing in flight", registry::title(member.provider))
+            }
+            Some(Evidence::Connections) => {
+                let ports: Vec<String> = member.ports.iter().map(ToString::to_string).collect();
+                let noun = if ports.len() == 1 { "port" } else { "ports" };
+                format!(
+                    "nothing in flight on {noun} {} for {}",
+                    ports.join(", "),
+                    human(self.quiet)
+                )
+            }
+            Some(Evidence::Delay) => "its deregistration delay has passed".to_owned(),
+            Some(Evidence::MainProcessGone) => "the main process is gone".to_owned(),
+            Some(Evidence::NotAMember) | None => "nothing to leave".to_owned(),
         }
-        Some(Evidence::Connections) => {
-            let ports: Vec<String> = member.ports.iter().map(ToString::to_string).collect();
-            let noun = if ports.len() == 1 { "port" } else { "ports" };
-            format!(
-                "nothing in flight on {noun} {} for {}",
-                ports.join(", "),
-                human(quiet)
-            )
-        }
-        Some(Evidence::Delay) => "its deregistration delay has passed".to_owned(),
-        Some(Evidence::MainProcessGone) => "the main process is gone".to_owned(),
-        Some(Evidence::NotAMember) | None => "nothing to leave".to_owned(),
     }
 }
 

@@ -50,7 +50,9 @@ fn a_page_that_cannot_be_written_is_told_before_anything_is_sent() {
     ended.assert_code(2);
     assert_eq!(scene.balancer.told(), [""; 0], "{ended:#?}");
     assert!(
-        ended.report["troubles"].to_string().contains("/nonexistent/drain.html"),
+        ended.report["troubles"]
+            .to_string()
+            .contains("/nonexistent/drain.html"),
         "{ended:#?}"
     );
 }

@@ -196,7 +196,8 @@ fn a_restart_of_a_drained_service_loses_nothing_and_one_of_a_busy_service_is_cau
     let machine = Machine::boot(&network);
     let haproxy = Haproxy::start(&network, &machine.share().join("edge"), FRONT);
     machine.start_unit("app2.service", &unit("app2", "127.0.0.1:8082", ""));
-    machine.start_unit("app1.service", &unit("app1", "127.0.0.1:8081", ""));
+    let breaks = "ExecStartPre=/bin/sh -c '! test -e /run/broken'";
+    machine.start_unit("app1.service", &unit("app1", "127.0.0.1:8081", breaks));
     let rehearse = |more: &[&str]| {
         let output = machine
             // Commands in a machine run in their caller's network, and the load balancer is in the machine's.
@@ -240,4 +241,19 @@ fn a_restart_of_a_drained_service_loses_nothing_and_one_of_a_busy_service_is_cau
     );
     assert_eq!(haproxy.admin_state("app1"), 0);
     assert_eq!(machine.standing("app1.service"), "active (running) success");
+
+    // A service that does not start again is none to come back with.
+    let broken = machine.command("touch").arg("/run/broken").status();
+    assert!(broken.expect("tests/rig/machine starts").success());
+    let (code, report) = rehearse(&["--budget", "2s"]);
+    assert_eq!(code, Some(1), "{report:#}");
+    let troubles = report["troubles"].to_string();
+    for says in [
+        "systemctl restart app1.service failed",
+        "this host is out",
+        "run lb-drain register",
+    ] {
+        assert!(troubles.contains(says), "{report:#}");
+    }
+    assert_eq!(haproxy.admin_state("app1"), DRAIN);
 }

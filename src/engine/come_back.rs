@@ -1,12 +1,19 @@
 //! Coming back to one load balancer: what is on record as it was, else as the configuration says.
 
+use std::time::Duration;
+
 use lb_drain_api::{Error, Rotation, Target};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::sleep;
 
 use super::ask::Entry;
 use super::plan::{Plan, Run};
 use super::{Event, Standing, placeholder};
+
+/// Between looks at most at first, and later: a start waits for this, which is rarer and more urgent than the
+/// drains that a load balancer's pace is made for.
+const NEAR: Duration = Duration::from_secs(1);
+const FAR: Duration = Duration::from_secs(10);
 
 /// Puts every entry of one load balancer back.
 pub(super) async fn come_back(run: Run, plan: Plan, number: usize, wait: bool) {
@@ -100,7 +107,8 @@ async fn come_back_one(entry: &Entry<'_>, back: &Return, wait: bool) -> Result<(
             balancer.register(&back.target, back.before.as_ref())
         })
         .await?;
-    let mut pace = balancer.schedule().pace;
+    let pace = balancer.schedule().pace;
+    let (mut pause, longest) = (pace.near.min(NEAR), pace.far.min(FAR));
     loop {
         let view = entry
             .insist("look", until, || balancer.look(&back.target))
@@ -121,8 +129,8 @@ async fn come_back_one(entry: &Entry<'_>, back: &Return, wait: bool) -> Result<(
                 identity.provider, identity.endpoint, back.target, view.state
             ));
         });
-        tokio::time::sleep_until(Instant::now() + pace.near).await;
-        pace.near = (pace.near * 2).min(pace.far);
+        sleep(pause).await;
+        pause = (pause * 2).min(longest);
     }
     entry.run.record.forget(balancer.identity(), &back.target);
     entry.tell(&Event::Registered, |member| {

@@ -53,6 +53,8 @@ struct Fake {
     schedule: Schedule,
     terms: Terms,
     ignores_first: Mutex<u32>,
+    /// What it is right after a `register`.
+    registers_as: Rotation,
     entries: usize,
     state: Mutex<State>,
 }
@@ -76,6 +78,7 @@ impl Fake {
             },
             terms: Terms::default(),
             ignores_first: Mutex::new(0),
+            registers_as: Rotation::InService,
             entries: 1,
             state: Mutex::new(State {
                 rotation: Rotation::InService,
@@ -204,7 +207,7 @@ impl LoadBalancer for Fake {
             } else {
                 "as configured"
             });
-        self.state.lock().expect("a state").rotation = Rotation::InService;
+        self.state.lock().expect("a state").rotation = self.registers_as;
         Ok(())
     }
 
@@ -756,4 +759,23 @@ async fn what_left_comes_back_as_it_was_and_what_was_out_before_stays_out() {
     };
     register(&again, vec![plan(&ours)], false).await;
     assert_eq!(ours.calls("as configured"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_waits_little_longer_than_it_takes_to_be_in_service() {
+    let stage = Stage::new(300 * SECOND);
+    let mut fake = Fake::new("a").at(24 * SECOND, Act::PutBack);
+    fake.registers_as = Rotation::NotInService;
+    // The pace of a drain that costs an account its calls.
+    fake.schedule.pace.near = 10 * SECOND;
+    fake.schedule.pace.far = 60 * SECOND;
+    let fake = Arc::new(fake);
+    let begun = Instant::now();
+    register(&stage.run, vec![plan(&fake)], true).await;
+    assert!(
+        begun.elapsed() >= 24 * SECOND && begun.elapsed() <= 34 * SECOND,
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(fake.calls("look") <= 8, "{}", fake.calls("look"));
 }

@@ -14,6 +14,7 @@
 
 mod rig;
 
+mod aws;
 mod bad_balancers;
 mod interruption;
 mod journal;

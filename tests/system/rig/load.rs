@@ -64,6 +64,11 @@ impl Load {
         });
     }
 
+    /// Waits until so many more requests have ended.
+    pub(crate) fn wait_for_more(&self, requests: usize) {
+        self.wait_for(self.shared.answered.load(Ordering::Relaxed) + requests);
+    }
+
     /// Lets every client finish its request, and tells how all went.
     pub(crate) fn finish(self) -> Report {
         self.shared.over.store(true, Ordering::Relaxed);

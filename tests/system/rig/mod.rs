@@ -1,17 +1,21 @@
 //! What the system tests are made of.
 
+mod alb;
 mod app;
 mod clock;
 mod haproxy;
 mod load;
 mod machine;
 mod network;
+mod story;
 mod tool;
 
+pub(crate) use alb::Alb;
 pub(crate) use app::{App, unit};
 pub(crate) use clock::{eventually, instant_of_monotonic, median};
 pub(crate) use haproxy::{DRAIN, Haproxy, MAINT, Setup};
 pub(crate) use load::Load;
 pub(crate) use machine::Machine;
 pub(crate) use network::Network;
-pub(crate) use tool::{Ended, binary, lb_drain};
+pub(crate) use story::assert_story;
+pub(crate) use tool::{Ended, binary, lb_drain, lb_drain_with};

@@ -149,6 +149,12 @@ impl Ledger {
         self.lock().clone()
     }
 
+    /// How many entries one name stands for.
+    #[must_use]
+    pub fn named(&self, name: &str) -> usize {
+        self.lock().iter().filter(|member| member.name == name).count()
+    }
+
     /// Whether no load balancer that matters may still route requests here.
     #[must_use]
     pub fn all_out(&self) -> bool {

@@ -35,14 +35,7 @@ impl Narrator {
 
     /// The name, and the entry too where one name stands for several.
     fn label(&self, member: &Member) -> String {
-        if self
-            .ledger
-            .members()
-            .iter()
-            .filter(|other| other.name == member.name)
-            .count()
-            < 2
-        {
+        if self.ledger.named(&member.name) < 2 {
             return member.name.clone();
         }
         match &member.target {
@@ -120,7 +113,8 @@ impl Audience for Narrator {
                 }
             }
             Event::Failed => {
-                let error = member.error.as_deref().unwrap_or("no answer");
+                let error = member.error.clone();
+                let error = error.unwrap_or_else(|| format!("{} did not answer in time", whole(member)));
                 if member.optional {
                     say!(warn, member, "{name}: {}: {error} (optional)", self.failing);
                 } else {

@@ -15,6 +15,7 @@
 mod rig;
 
 mod aws;
+mod aws_trouble;
 mod bad_balancers;
 mod interruption;
 mod journal;

@@ -62,6 +62,8 @@ pub enum Standing {
 pub enum Evidence {
     /// The load balancer reports nothing in flight.
     LoadBalancer,
+    /// The load balancer has no such entry any more.
+    Gone,
     /// This host's connections show nothing in flight.
     Connections,
     /// The deregistration delay has passed.
@@ -77,7 +79,7 @@ impl Evidence {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Self::LoadBalancer => "load_balancer",
+            Self::LoadBalancer | Self::Gone => "load_balancer",
             Self::Connections => "connections",
             Self::Delay => "delay",
             Self::NotAMember => "not_a_member",

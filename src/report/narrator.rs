@@ -192,6 +192,9 @@ impl Narrator {
             Some(Evidence::LoadBalancer) => {
                 format!("{} reports nothing in flight", registry::title(member.provider))
             }
+            Some(Evidence::Gone) => {
+                format!("{} has no such entry any more", registry::title(member.provider))
+            }
             Some(Evidence::Connections) => {
                 let ports: Vec<String> = member.ports.iter().map(ToString::to_string).collect();
                 let noun = if ports.len() == 1 { "port" } else { "ports" };

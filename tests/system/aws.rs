@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use lb_drain_test_support::http1::Connection;
 use lb_drain_test_support::imds::{Imds, Mode};
+use lb_drain_test_support::moto::Moto;
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -165,3 +166,66 @@ fn an_idle_host_has_left_after_the_floor_for_five_calls() {
     println!("{calls} calls to come back");
     assert_eq!(alb.state().as_deref(), Some("healthy"));
 }
+
+/// A third party sees what we claim: moto holds the target group, and the AWS CLI looks at it.
+#[test]
+fn the_aws_cli_agrees_after_the_real_binary() {
+    let network = Network::new();
+    let Some(moto) = network.inside(Moto::start) else {
+        return;
+    };
+    let setup = network.inside(|| moto.python(MOTO));
+    let [id, arn] = ["id", "arn"].map(|key| setup[key].as_str().expect(key));
+    let health = || {
+        let target = format!("Id={id},Port=8080");
+        let arguments = [
+            "elbv2",
+            "describe-target-health",
+            "--target-group-arn",
+            arn,
+            "--targets",
+            &target,
+        ];
+        let answer = network.inside(|| moto.aws(&arguments));
+        let health = &answer["TargetHealthDescriptions"][0]["TargetHealth"];
+        format!("{} {}", health["State"], health["Reason"])
+    };
+    let run = |verb: &[&str]| {
+        let target = [
+            "--aws-target-group",
+            arn,
+            "--aws-target-id",
+            id,
+            "--aws-endpoint-url",
+            moto.url(),
+        ];
+        let variables = [
+            ("AWS_ACCESS_KEY_ID", "AKIAFAKE"),
+            ("AWS_SECRET_ACCESS_KEY", "fake-secret"),
+        ];
+        let ended = lb_drain_with(&network, &variables, &[verb, &target].concat()).wait();
+        ended.assert_code(0).stderr.clone()
+    };
+    assert_eq!(health(), r#""healthy" null"#);
+
+    let told = run(&["deregister", "--min-wait", "100ms"]);
+    assert!(
+        told.contains("drained after ") && told.contains("(AWS has no such entry any more)"),
+        "{told}"
+    );
+    assert_eq!(health(), r#""unused" "Target.NotRegistered""#);
+
+    let told = run(&["register", "--wait"]);
+    assert!(told.contains("back in rotation (healthy)"), "{told}");
+    assert_eq!(health(), r#""healthy" null"#);
+}
+
+/// An instance in a target group, on a port that is not the group's.
+const MOTO: &str = r"
+instance = ec2.run_instances(ImageId='ami-12c6146b', MinCount=1, MaxCount=1)['Instances'][0]
+vpc = ec2.describe_vpcs()['Vpcs'][0]['VpcId']
+made = elb.create_target_group(Name='web', Protocol='HTTP', Port=80, VpcId=vpc, TargetType='instance')
+arn = made['TargetGroups'][0]['TargetGroupArn']
+elb.register_targets(TargetGroupArn=arn, Targets=[{'Id': instance['InstanceId'], 'Port': 8080}])
+print(json.dumps({'id': instance['InstanceId'], 'arn': arn}))
+";

@@ -109,18 +109,16 @@ async fn come_back_one(entry: &Entry<'_>, back: &Return, wait: bool) -> Result<(
         .await?;
     let pace = balancer.schedule().pace;
     let (mut pause, longest) = (pace.near.min(NEAR), pace.far.min(FAR));
-    loop {
+    let told = loop {
         let view = entry
             .insist("look", until, || balancer.look(&back.target))
             .await?;
         entry.change(|member| member.state = Some(view.state.clone()));
-        let back_in = match view.rotation {
-            Rotation::InService | Rotation::Unknown => true,
-            Rotation::NotInService => !wait,
-            Rotation::Out | Rotation::NotAMember => false,
-        };
-        if back_in {
-            break;
+        match view.rotation {
+            Rotation::InService => break Event::Registered,
+            Rotation::Unknown => break Event::ToldToComeBack,
+            Rotation::NotInService if !wait => break Event::Registered,
+            Rotation::NotInService | Rotation::Out | Rotation::NotAMember => {}
         }
         let identity = balancer.identity();
         entry.change(|member| {
@@ -131,9 +129,9 @@ async fn come_back_one(entry: &Entry<'_>, back: &Return, wait: bool) -> Result<(
         });
         sleep(pause).await;
         pause = (pause * 2).min(longest);
-    }
+    };
     entry.run.record.forget(balancer.identity(), &back.target);
-    entry.tell(&Event::Registered, |member| {
+    entry.tell(&told, |member| {
         member.standing = Standing::Drained;
         member.error = None;
     });

@@ -100,6 +100,14 @@ impl Audience for Narrator {
                 human(member.deregistered.unwrap_or_default()),
                 in_flight(member.in_flight)
             ),
+            Event::ToldToLeave => say!(
+                info,
+                member,
+                "{name}: {} told to leave after {}, {}",
+                whole(member),
+                human(member.deregistered.unwrap_or_default()),
+                in_flight(member.in_flight)
+            ),
             Event::Retrying { error, pause } => {
                 if self.first_time(&format!("{name} {error}")) {
                     say!(warn, member, "{name}: {error} (trying again)");
@@ -177,6 +185,7 @@ impl Audience for Narrator {
                 "{name}: {} back in rotation ({state})",
                 whole(member)
             ),
+            Event::ToldToComeBack => say!(info, member, "{name}: {} told to come back", whole(member)),
             Event::LeftAsFound => say!(
                 warn,
                 member,

@@ -17,6 +17,7 @@ mod rig;
 mod aws;
 mod aws_trouble;
 mod bad_balancers;
+mod http;
 mod interruption;
 mod journal;
 mod leaving;

@@ -10,6 +10,7 @@ use crate::rig::{App, DRAIN, Haproxy, Load, MAINT, Network, Setup, eventually, l
 
 const COOKIES: Setup<'static> = Setup {
     backend: "cookie SRV insert indirect nocache",
+    app1: "",
     global: "",
     level: "",
     master: false,

@@ -1,6 +1,7 @@
 //! What the tests of `lb-drain` share.
 
 pub mod behaviour;
+pub mod caddy;
 pub mod certificates;
 pub mod elbv2;
 pub mod haproxy;
@@ -8,4 +9,5 @@ pub mod http;
 pub mod http1;
 pub mod imds;
 pub mod moto;
+pub mod nginx;
 mod server;

@@ -71,20 +71,24 @@ impl Machine {
             .expect("tests/rig/machine starts")
     }
 
+    /// Writes a file at this place in the machine.
+    pub(crate) fn install(&self, path: &str, text: &str) {
+        let name = path.rsplit('/').next().expect("a name");
+        fs::write(self.share().join(name), text).expect("writes into the share");
+        let installed = self
+            .command("install")
+            .args(["-D", "-m", "0644", &format!("/share/{name}"), path])
+            .output()
+            .expect("tests/rig/machine starts");
+        assert!(installed.status.success(), "{installed:?}");
+    }
+
     /// Writes a unit file, makes systemd read it, and starts it.
     ///
     /// A target wants it, as if it were enabled: systemd forgets an inactive unit that nothing refers to, and with
     /// it how it ended.
     pub(crate) fn start_unit(&self, name: &str, text: &str) {
-        let staged = self.share().join(name);
-        fs::write(&staged, text).expect("writes the unit");
-        let copied = self
-            .command("install")
-            .args(["-D", "-m", "0644"])
-            .args([format!("/share/{name}"), format!("/run/systemd/system/{name}")])
-            .output()
-            .expect("tests/rig/machine starts");
-        assert!(copied.status.success(), "{copied:?}");
+        self.install(&format!("/run/systemd/system/{name}"), text);
         for arguments in [
             &["add-wants", "--runtime", "multi-user.target", name] as &[&str],
             &["daemon-reload"],

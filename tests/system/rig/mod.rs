@@ -14,7 +14,7 @@ pub(crate) use alb::Alb;
 pub(crate) use app::{App, unit};
 pub(crate) use clock::{eventually, instant_of_monotonic, median};
 pub(crate) use haproxy::{DRAIN, Haproxy, MAINT, Setup};
-pub(crate) use load::Load;
+pub(crate) use load::{Front, Load};
 pub(crate) use machine::Machine;
 pub(crate) use network::Network;
 pub(crate) use story::assert_story;

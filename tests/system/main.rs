@@ -23,6 +23,7 @@ mod journal;
 mod leaving;
 mod outcomes;
 mod promptness;
+mod secrets;
 mod states;
 mod sticky;
 mod upheaval;

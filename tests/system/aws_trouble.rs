@@ -196,6 +196,62 @@ fn a_deleted_target_group() {
     assert!(ended.elapsed < SOON, "{ended:#?}");
 }
 
+#[test]
+fn a_network_load_balancer_whose_floor_does_not_fit() {
+    let scene = Scene::new();
+    let arn = scene.api.add(TargetGroup {
+        protocol: "TCP".to_owned(),
+        ..TargetGroup::new("tcp")
+    });
+    scene.api.register(&arn, INSTANCE_ID, 8080, None, "healthy");
+    let ended = scene.leave_knowing(&arn, &["--strict"]);
+    ended.assert_code(75);
+    let told = "its changes need 120 s to take effect and 3 s are left; requests may still arrive when the service stops \
+                (raise TimeoutStopSec=)";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    let verdict = ended.stderr.lines().last().expect("a verdict");
+    assert!(
+        verdict.starts_with("out of 1 of 1 load balancer, not drained: aws-elbv2 (nothing in flight); "),
+        "{verdict}"
+    );
+}
+
+/// The role may do no more than deregister: the host leaves on trust, and what was not verified is said.
+#[test]
+fn without_permission_to_describe() {
+    let scene = Scene::new();
+    for action in [
+        "DescribeTargetHealth",
+        "DescribeTargetGroups",
+        "DescribeTargetGroupAttributes",
+    ] {
+        scene.api.deny(action);
+    }
+    let ended = scene.leave_knowing(
+        &scene.arn,
+        &["--aws-port", "8080", "--min-wait", "0s", "--max-wait", "1s"],
+    );
+    ended.assert_code(0);
+    assert_eq!(
+        scene.api.truth(&scene.arn, INSTANCE_ID, 8080).as_deref(),
+        Some("draining")
+    );
+    assert!(ended.stderr.contains("told to leave after "), "{}", ended.stderr);
+
+    let scene = Scene::new();
+    scene.api.deny("DescribeTargetHealth");
+    let ended = scene.leave_knowing(&scene.arn, &[]);
+    failed(
+        &ended,
+        &[
+            "AccessDenied",
+            "allow elasticloadbalancing:DescribeTargetHealth",
+            "or set `port`",
+        ],
+    );
+    assert!(ended.elapsed < SOON, "{ended:#?}");
+}
+
 /// A host in two hundred target groups, with these limits of its account.
 fn two_hundred(limits: Option<Limits>) -> (Scene, Ended) {
     let scene = Scene::new();

@@ -124,6 +124,37 @@ fn a_stop_while_register_waits_still_leaves() {
 }
 
 #[test]
+fn one_load_balancer_that_never_answers_keeps_the_host_neither_out_of_the_others_nor_in_them() {
+    let host = Host::new();
+    host.machine
+        .write("/etc/lb-drain/app1.env", "LB_DRAIN_BUDGET=2s\n");
+    let dead = "[[load_balancer]]\nname = \"dead\"\nprovider = \"haproxy\"\nsockets = [\"/nowhere.sock\"]\n\
+                servers = [\"web/app1\"]";
+    host.configure_with("app1", dead);
+    host.machine
+        .install_unit("app1.service", &unit("app1", &address("app1"), ""));
+    host.machine.systemctl_ok(&["enable", "--quiet", "lb-drain@app1"]);
+    let diary = host.diary("app1");
+    host.machine.systemctl_ok(&["start", "app1"]);
+    eventually("register has given up on one of them", || {
+        host.machine.standing("lb-drain@app1.service") == "active (exited) success"
+    });
+    assert_eq!(diary.states(), [0]);
+    host.machine.systemctl_ok(&["stop", "app1"]);
+    assert_eq!(diary.states(), [0, DRAIN]);
+    assert!(
+        diary.last_change() < exited(&host, "app1.service"),
+        "left before SIGTERM"
+    );
+    assert_eq!(host.machine.standing("app1.service"), "inactive (dead) success");
+    assert_eq!(
+        host.machine.standing("lb-drain@app1.service"),
+        "failed (failed) exit-code",
+        "the other one may still route here"
+    );
+}
+
+#[test]
 fn the_shutdown_of_the_machine_loses_no_request() {
     let host = Host::new();
     let _app2 = App::start(&host.network, "app2", "127.0.0.1:8082"); // on another machine

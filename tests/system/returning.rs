@@ -62,9 +62,10 @@ fn a_host_that_a_person_keeps_out_stays_out_until_a_person_brings_it_back() {
         "{journal}"
     );
 
-    // A reboot empties /run.
+    // A reboot stops it, and empties /run.
+    scene.machine.systemctl_ok(&["stop", "app1.service"]);
     scene.machine.run("rm", &["-rf", "/run/lb-drain"]);
-    scene.restart();
+    scene.machine.systemctl_ok(&["start", "app1.service"]);
     assert_eq!(scene.haproxy.admin_state("app1"), DRAIN, "a reboot is no person");
 
     scene.by_hand("register");

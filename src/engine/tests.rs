@@ -212,6 +212,10 @@ impl LoadBalancer for Fake {
         Ok(())
     }
 
+    async fn others_in_service(&self, _: &Target) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     async fn check(&self) -> Vec<Finding> {
         Vec::new()
     }

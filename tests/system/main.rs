@@ -16,12 +16,15 @@ mod rig;
 
 mod bad_balancers;
 mod companion;
+mod graceful;
 mod installing;
 mod interruption;
 mod journal;
 mod leaving;
 mod outcomes;
 mod promptness;
+#[cfg(feature = "rehearse")]
+mod rehearsal;
 mod returning;
 mod sandboxes;
 mod states;

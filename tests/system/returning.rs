@@ -90,7 +90,10 @@ fn nobody_is_sent_to_a_service_before_it_listens() {
     let starts = Instant::now();
     thread::scope(|scope| {
         let start = scope.spawn(|| {
-            let text = script("sleep 2; exec /share/bin/slow-service 0.0.0.0:8081 app1", "20s");
+            let text = script(
+                "sleep 2; exec /share/bin/graceful-service 0.0.0.0:8081 app1",
+                "20s",
+            );
             scene.machine.start_unit("app1.service", &text);
         });
         eventually("app1 is in rotation", || scene.haproxy.admin_state("app1") == 0);

@@ -1,5 +1,6 @@
 //! What the tests of `lb-drain` share.
 
+pub mod balancer;
 pub mod behaviour;
 pub mod certificates;
 pub mod elbv2;
@@ -9,3 +10,4 @@ pub mod http1;
 pub mod imds;
 pub mod moto;
 mod server;
+pub mod slow_service;

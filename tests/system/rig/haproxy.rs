@@ -20,6 +20,8 @@ pub(crate) const DRAIN: u32 = 0x08;
 /// What a test wants otherwise than usual.
 #[derive(Default)]
 pub(crate) struct Setup<'a> {
+    /// More lines of the frontend.
+    pub(crate) frontend: &'a str,
     /// More lines of the backend `web`.
     pub(crate) backend: &'a str,
     /// More lines of `global`.
@@ -163,7 +165,12 @@ fn text(folder: &Path, setup: &Setup<'_>) -> String {
     } else {
         setup.level
     };
-    let Setup { backend, global, .. } = setup;
+    let Setup {
+        frontend,
+        backend,
+        global,
+        ..
+    } = setup;
     format!(
         "global
     stats socket {folder}/admin.sock mode 600 level {level} expose-fd listeners
@@ -179,6 +186,7 @@ defaults
     option idle-close-on-response
 frontend front
     bind unix@{folder}/front.sock
+    {frontend}
     default_backend web
 backend web
     {backend}

@@ -14,7 +14,7 @@ use super::{Network, app, binary, instant_of_monotonic};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rig/machine");
 
-/// Runs until it is dropped. `/share/bin` there holds `lb-drain` and `slow-service`.
+/// Runs until it is dropped. `/share/bin` there holds `lb-drain` and `graceful-service`.
 pub(crate) struct Machine {
     // The script ends the machine when its standard input ends: also when the test is killed.
     supervisor: Child,
@@ -27,7 +27,7 @@ impl Machine {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let bin = folder.path().join("share/bin");
         fs::create_dir_all(&bin).expect("makes share/bin");
-        for (program, name) in [(binary(), "lb-drain"), (app::slow_service(), "slow-service")] {
+        for (program, name) in [(binary(), "lb-drain"), (app::service(), "graceful-service")] {
             fs::hard_link(&program, bin.join(name))
                 .or_else(|_| fs::copy(&program, bin.join(name)).map(drop))
                 .unwrap_or_else(|error| panic!("copy {}: {error}", program.display()));

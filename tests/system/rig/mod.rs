@@ -10,7 +10,7 @@ mod machine;
 mod network;
 mod tool;
 
-pub(crate) use app::{App, unit};
+pub(crate) use app::{App, service, unit};
 pub(crate) use clock::{eventually, instant_of_monotonic, median};
 pub(crate) use diary::Diary;
 pub(crate) use haproxy::{DRAIN, Haproxy, MAINT, Setup};

@@ -31,6 +31,7 @@ complete -c lb-drain -n "__fish_lb_drain_needs_command" -f -a "register" -d 'Com
 complete -c lb-drain -n "__fish_lb_drain_needs_command" -f -a "status" -d 'Show each load balancer\'s view of this host, and the requests in flight here'
 complete -c lb-drain -n "__fish_lb_drain_needs_command" -f -a "check" -d 'Say whether leaving would work: configuration, load balancers, unit, delays; changes nothing'
 complete -c lb-drain -n "__fish_lb_drain_needs_command" -f -a "unit" -d 'Print the unit file that makes a service leave its load balancers, with times that fit'
+complete -c lb-drain -n "__fish_lb_drain_needs_command" -f -a "rehearse" -d 'A drain test: requests through the load balancer while this host leaves and comes back'
 complete -c lb-drain -n "__fish_lb_drain_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand deregister" -s c -l config -d 'Configuration file; a bare name means /etc/lb-drain/NAME.toml' -r -F
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand deregister" -l budget -d 'Time for everything, from the start of the process: a duration such as 30s, or auto' -r
@@ -174,9 +175,43 @@ complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -l grace -d 'The
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -s v -l verbose -d 'Say more'
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit help" -f -a "deregister" -d 'Leave every load balancer at once, wait until nothing is in flight, exit inside the budget'
-complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit help" -f -a "register" -d 'Come back: what the last `deregister` took out, as it was'
-complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit help" -f -a "status" -d 'Show each load balancer\'s view of this host, and the requests in flight here'
-complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit help" -f -a "check" -d 'Say whether leaving would work: configuration, load balancers, unit, delays; changes nothing'
-complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit help" -f -a "unit" -d 'Print the unit file that makes a service leave its load balancers, with times that fit'
-complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -s c -l config -d 'Configuration file; a bare name means /etc/lb-drain/NAME.toml' -r -F
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l budget -d 'Time for everything, from the start of the process: a duration such as 30s, or auto' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l unit -d 'The unit that runs this, where systemd cannot tell: its timeout is the budget' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l service -d 'The application\'s unit, where another one runs this (lb-drain@.service does)' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l port -d 'This service\'s ports: requests in flight are watched here' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l state-dir -d 'Where what was taken out is recorded [default: /run/lb-drain]' -r -F
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l output -d 'What to print on stdout when the command ends' -r -f -a "human\t'Nothing but what people read'
+json\t'One JSON object'"
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l log-format -d 'How to log on stderr' -r -f -a "human\t'For people; in the journal with fields'
+json\t'One JSON object a line'"
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l haproxy -d 'HAProxy runtime sockets: paths or tcp://HOST:PORT' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l haproxy-server -d 'Entries of this host there' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l aws-target-group -d 'AWS target groups, by ARN or name' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l aws-target-id -d 'This host there [default: the instance\'s id, from its metadata]' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l aws-port -d 'Its port there [default: every port registered for it]' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l aws-region -d 'The region [default: that of the ARN, else as the AWS tools find it]' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l aws-endpoint-url -d 'Where the API answers [default: the region\'s endpoint]' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l http-deregister -d 'The request that takes this host out' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l http-register -d 'The request that brings it back' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l http-header -d 'A header of these requests; repeat for more. Secrets belong in a file: see the configuration' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l http-body -d 'The body of the request that takes this host out' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l http-expect -d 'Statuses that say that it is out' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l http-drained -d 'A request that succeeds once nothing is in flight' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l url -d 'Where to send requests: through the load balancer (several are asked for in turn)' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l rate -d 'Requests a second, half of them on connections of their own' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l duration -d 'How long to send: half of it this host is out, a sixth it is watched before and after' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l header -d 'A header to send, such as "Authorization: Bearer …" (it is never shown)' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l restart -d 'Restart this unit while this host is out' -r
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l report -d 'Write the report as a page with a timeline too' -r -F
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -s v -l verbose -d 'Say more'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l even-if-last -d 'Take this host out even if it is the last one in service'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit rehearse help" -f -a "deregister" -d 'Leave every load balancer at once, wait until nothing is in flight, exit inside the budget'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit rehearse help" -f -a "register" -d 'Come back: what the last `deregister` took out, as it was'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit rehearse help" -f -a "status" -d 'Show each load balancer\'s view of this host, and the requests in flight here'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit rehearse help" -f -a "check" -d 'Say whether leaving would work: configuration, load balancers, unit, delays; changes nothing'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit rehearse help" -f -a "unit" -d 'Print the unit file that makes a service leave its load balancers, with times that fit'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit rehearse help" -f -a "rehearse" -d 'A drain test: requests through the load balancer while this host leaves and comes back'
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand help; and not __fish_seen_subcommand_from deregister register status check unit rehearse help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

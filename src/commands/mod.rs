@@ -1,10 +1,12 @@
 //! One file for each command: what it does, in the order in which it does it.
 
+mod check;
 mod deregister;
 mod preview;
 mod register;
 mod session;
 mod status;
+mod unit;
 
 use tracing::Level;
 
@@ -16,12 +18,7 @@ use crate::report;
 /// Runs a command to its exit code.
 #[must_use]
 pub fn run(parsed: &Parsed) -> Exit {
-    let common = match &parsed.cli.command {
-        Command::Deregister(options) => &options.common,
-        Command::Register(options) => &options.common,
-        Command::Status(options) => &options.common,
-    };
-    let settings = match config::settings(parsed, common) {
+    let settings = match config::settings(parsed, parsed.cli.command.common()) {
         Ok(settings) => settings,
         Err(error) => {
             report::stderr::line(format!("error: {error}"));
@@ -49,6 +46,8 @@ async fn dispatch(parsed: &Parsed, settings: Settings) -> Exit {
         Command::Deregister(options) => deregister::deregister(settings, options).await,
         Command::Register(options) => register::register(settings, options).await,
         Command::Status(options) => status::status(settings, options).await,
+        Command::Check(options) => check::check(settings, options).await,
+        Command::Unit(options) => unit::unit(settings, options).await,
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Traffic {
     pub in_flight: u64,
     /// How long ago a byte last moved on any connection that is open now. `None`: on none of them, ever.
     pub last_moved: Option<Duration>,
+    /// Whether something listens there, on whatever address.
+    pub listening: bool,
 }
 
 /// The best evidence that can be had here; `main_pid` is the service's process, whose network namespace is

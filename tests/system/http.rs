@@ -43,7 +43,7 @@ fn an_application_fails_its_health_check_when_it_stops_and_nobody_loses_a_reques
     const FLOOR: Duration = Duration::from_secs(15); // the recipe's `min_wait`
     let network = Network::new();
     let machine = Machine::boot(&network);
-    machine.install(
+    machine.write(
         "/etc/lb-drain/app-health-check.toml",
         &recipe("app-health-check.toml"),
     );

@@ -175,7 +175,7 @@ fn in_no_field_of_the_journal() {
     for name in ["lb-drain.toml", "token"] {
         let text = fs::read_to_string(folder.path().join(name)).expect("written");
         let text = text.replace(&folder.path().display().to_string(), "/etc/lb-drain");
-        machine.install(&format!("/etc/lb-drain/{name}"), &text);
+        machine.write(&format!("/etc/lb-drain/{name}"), &text);
     }
     let variables: String = VARIABLES
         .iter()

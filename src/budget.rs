@@ -15,6 +15,9 @@ pub const SHORTEST: Duration = Duration::from_millis(100);
 /// default `TimeoutStopSec=`.
 pub const DEFAULT: Duration = Duration::from_secs(30);
 
+/// On top of a wait: time for leaving before it and for reporting after it.
+pub const AROUND_A_WAIT: Duration = Duration::from_secs(5);
+
 /// The least that is kept back for reporting and exiting.
 const LEAST_RESERVE: Duration = Duration::from_millis(50);
 

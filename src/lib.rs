@@ -1,9 +1,11 @@
 //! `lb-drain` as a library: the orchestrator behind the binary of the same name.
 
 pub mod budget;
+pub mod check;
 pub mod cli;
 mod commands;
 pub mod config;
+mod delays;
 pub mod engine;
 pub mod evidence;
 pub mod exit;
@@ -15,5 +17,6 @@ pub mod registry;
 pub mod rehearse;
 pub mod report;
 pub mod service_manager;
+pub mod unit_file;
 
 pub use commands::run;

@@ -1,22 +1,29 @@
 //! The service's main process: once it is gone, nobody is left who could answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::sync::watch;
 
-use crate::service_manager::{Application, Asked, Surroundings};
+use crate::service_manager::{Application, Asked, PATIENCE, Surroundings, Unit};
 
 /// How often to look whether it is still there. A system call a look; tokio's own way of waiting for a
 /// file descriptor that is not one of its sockets is `unsafe`.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How the application stands: by systemd's account, else by what the environment proves.
+/// How the application stands: by systemd's account, else by what the environment proves. `service` names its unit
+/// where a person does.
 #[must_use]
-pub fn application(asked: &Asked) -> Application {
+pub fn application(asked: &Asked, service: Option<&str>) -> Application {
     if let Some(hook) = asked.hook() {
         return hook.application;
+    }
+    if *asked == Asked::NotInUnit
+        && let Some(name) = service
+        && let Ok(unit) = Unit::describe(name, Instant::now() + PATIENCE)
+    {
+        return unit.main_pid.map_or(Application::Unknown, Application::Runs);
     }
     let surroundings = Surroundings::of_this_process();
     match surroundings.main_pid {

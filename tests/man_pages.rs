@@ -1,15 +1,14 @@
-//! The man pages in `docs/man` are what the command line says.
+//! The man pages in `docs/man` and the completions in `docs/completions` are what the command line says.
 
 use std::fs;
 use std::path::Path;
 
 use clap::CommandFactory;
+use clap_complete::Shell;
 use lb_drain::cli::Cli;
 
 #[test]
 fn the_man_pages_are_up_to_date() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/man");
-    let update = std::env::var_os("UPDATE_MAN").is_some();
     let mut command = Cli::command();
     command.build();
     let mut pages = vec![("lb-drain".to_owned(), command.clone())];
@@ -27,16 +26,33 @@ fn the_man_pages_are_up_to_date() {
             .date("")
             .render(&mut page)
             .expect("rendered");
-        let path = directory.join(format!("{name}.1"));
-        if update {
-            fs::create_dir_all(&directory).expect("a directory");
-            fs::write(&path, &page).expect("written");
-        }
-        let kept = fs::read(&path).unwrap_or_default();
-        assert!(
-            kept == page,
-            "{} is out of date; run UPDATE_MAN=1 cargo test --test man_pages",
-            path.display()
-        );
+        assert_kept(&format!("docs/man/{name}.1"), &page);
     }
+}
+
+#[test]
+fn the_completions_are_up_to_date() {
+    for (shell, file) in [
+        (Shell::Bash, "lb-drain.bash"),
+        (Shell::Fish, "lb-drain.fish"),
+        (Shell::Zsh, "_lb-drain"),
+    ] {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "lb-drain", &mut script);
+        assert_kept(&format!("docs/completions/{file}"), &script);
+    }
+}
+
+/// Asserts that the file holds this, once it is written where `UPDATE_MAN` asks for that.
+fn assert_kept(path: &str, content: &[u8]) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_MAN").is_some() {
+        fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
+        fs::write(&file, content).expect("written");
+    }
+    let kept = fs::read(&file).unwrap_or_default();
+    assert!(
+        kept == content,
+        "{path} is out of date; run UPDATE_MAN=1 cargo test --test man_pages"
+    );
 }

@@ -34,6 +34,12 @@ Exit codes:
   130  interrupted (SIGINT); what was done is reported first
   143  terminated (SIGTERM); what was done is reported first";
 
+const CHECK_EXIT_CODES: &str = "\
+Exit codes:
+  0    a stop would work; warnings say what could be better
+  1    a stop would leave this host in rotation, or lose requests
+  2    usage or configuration error";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -45,10 +51,25 @@ pub enum Command {
     #[command(after_help = EXIT_CODES)]
     Deregister(Deregister),
     /// Come back: what the last `deregister` took out, as it was
+    ///
+    /// Meant for ExecStartPost= and lb-drain@.service. Waits, within the budget, until the service listens on
+    /// its ports; where it does not, this host is not registered. What was taken out with --keep-out stays out,
+    /// unless a person runs this.
     #[command(after_help = EXIT_CODES)]
     Register(Register),
     /// Show each load balancer's view of this host, and the requests in flight here
     Status(Status),
+    /// Say whether leaving would work: configuration, load balancers, unit, delays; changes nothing
+    ///
+    /// Each finding says what it is, why it matters and the line to write. Exits with 1 if there is one that
+    /// would leave this host in rotation or lose requests.
+    #[command(after_help = CHECK_EXIT_CODES)]
+    Check(Check),
+    /// Print the unit file that makes a service leave its load balancers, with times that fit
+    ///
+    /// A drop-in for a unit of your own that has the time, else the companion lb-drain@.service. The times fit
+    /// the load balancers' delays, and the unit's own ExecStop= and TimeoutStopSec=.
+    Unit(UnitFile),
     /// A drain test: requests through the load balancer while this host leaves and comes back
     ///
     /// Sends requests at a steady rate, takes this host out as `deregister` does, watches what still arrives
@@ -57,6 +78,33 @@ pub enum Command {
     #[cfg(feature = "rehearse")]
     #[command(after_help = rehearse::EXIT_CODES)]
     Rehearse(Rehearse),
+}
+
+impl Command {
+    /// The options of every command.
+    #[must_use]
+    pub fn common(&self) -> &Common {
+        match self {
+            Self::Deregister(options) => &options.common,
+            Self::Register(options) => &options.common,
+            Self::Status(options) => &options.common,
+            Self::Check(options) => &options.common,
+            Self::Unit(options) => &options.common,
+            #[cfg(feature = "rehearse")]
+            Self::Rehearse(options) => &options.common,
+        }
+    }
+
+    /// The application's unit, where it is known by name.
+    #[must_use]
+    pub fn application(&self) -> Option<&str> {
+        match self {
+            Self::Check(options) => options.app.as_deref(),
+            Self::Unit(options) => Some(options.app.as_str()),
+            _ => None,
+        }
+        .or(self.common().service.as_deref())
+    }
 }
 
 /// Options of every command.
@@ -180,6 +228,47 @@ pub struct Status {
     /// Options of every command.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+
+    /// The application's unit, such as web.service
+    #[arg(env = "LB_DRAIN_APP")]
+    pub app: Option<String>,
+}
+
+/// `unit`.
+#[derive(Debug, Args)]
+pub struct UnitFile {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+
+    /// The application's unit, such as web.service
+    #[arg(env = "LB_DRAIN_APP")]
+    pub app: String,
+
+    /// Which one to print [default: the one that fits the unit]
+    #[arg(long, value_enum, env = "LB_DRAIN_KIND")]
+    pub kind: Option<UnitKind>,
+
+    /// The time from stop to SIGKILL in all, as Kubernetes counts: split between leaving and the application
+    #[arg(long, value_name = "DURATION", env = "LB_DRAIN_GRACE", value_parser = duration::parse)]
+    pub grace: Option<Duration>,
+}
+
+/// The ways to install.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UnitKind {
+    /// Lines in the application's own unit
+    DropIn,
+    /// A unit beside it
+    Companion,
 }
 
 /// What goes to stdout.

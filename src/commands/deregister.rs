@@ -16,12 +16,14 @@ pub(super) async fn deregister(settings: Settings, options: &Deregister) -> Exit
         no_wait: options.no_wait,
         quiet: settings.quiet,
         ports: settings.ports,
+        keep_out: options.keep_out,
     };
     let reason = settings.asked.hook().and_then(|hook| hook.reason);
     let grounds = Grounds {
         budget: settings.budget,
         asked: settings.asked,
         remarks: settings.remarks,
+        scope: settings.scope,
     };
     let mut session = Session::new(&options.common, grounds, waiting, "still in rotation");
     let run = session.run.clone();

@@ -1,5 +1,6 @@
 //! One file for each command: what it does, in the order in which it does it.
 
+mod check;
 mod deregister;
 mod preview;
 mod register;
@@ -7,6 +8,7 @@ mod register;
 mod rehearse;
 mod session;
 mod status;
+mod unit;
 
 use tracing::Level;
 
@@ -18,14 +20,7 @@ use crate::report;
 /// Runs a command to its exit code.
 #[must_use]
 pub fn run(parsed: &Parsed) -> Exit {
-    let common = match &parsed.cli.command {
-        Command::Deregister(options) => &options.common,
-        Command::Register(options) => &options.common,
-        Command::Status(options) => &options.common,
-        #[cfg(feature = "rehearse")]
-        Command::Rehearse(options) => &options.common,
-    };
-    let settings = match config::settings(parsed, common) {
+    let settings = match config::settings(parsed, parsed.cli.command.common()) {
         Ok(settings) => settings,
         Err(error) => {
             report::stderr::line(format!("error: {error}"));
@@ -53,6 +48,8 @@ async fn dispatch(parsed: &Parsed, settings: Settings) -> Exit {
         Command::Deregister(options) => deregister::deregister(settings, options).await,
         Command::Register(options) => register::register(settings, options).await,
         Command::Status(options) => status::status(settings, options).await,
+        Command::Check(options) => check::check(settings, options).await,
+        Command::Unit(options) => unit::unit(settings, options).await,
         #[cfg(feature = "rehearse")]
         Command::Rehearse(options) => rehearse::rehearse(settings, options).await,
     }

@@ -134,7 +134,7 @@ fn means(settings: Settings, ports: BTreeSet<u16>, options: &Rehearse) -> Means 
         budget: settings.budget.total,
         quiet: settings.quiet,
         ports,
-        record: Arc::new(Record::open(options.common.state_dir.clone())),
+        record: Arc::new(Record::open(options.common.state_dir.clone(), &settings.scope)),
         restart: options.restart.clone(),
     }
 }

@@ -27,6 +27,7 @@ pub(super) struct Grounds {
     pub(super) budget: Budget,
     pub(super) asked: Asked,
     pub(super) remarks: Vec<String>,
+    pub(super) scope: String,
 }
 
 /// A run that has been set up.
@@ -46,6 +47,7 @@ impl Session {
             budget,
             asked,
             remarks,
+            scope,
         }: Grounds,
         waiting: Waiting,
         failing: &'static str,
@@ -63,7 +65,7 @@ impl Session {
         }
         let ledger = Ledger::default();
         let (gone_sender, main_process_gone) = watch::channel(false);
-        let application = main_process::application(&asked);
+        let application = main_process::application(&asked, common.service.as_deref());
         let pid = main_process::pid(application);
         let (traffic, looking) = Traffic::new(waiting.ports.clone(), evidence::open(pid));
         let run = Run {
@@ -71,7 +73,7 @@ impl Session {
             audience: Arc::new(Narrator::new(ledger.clone(), waiting.quiet, failing)),
             waiting,
             ledger,
-            record: Arc::new(Record::open(common.state_dir.clone())),
+            record: Arc::new(Record::open(common.state_dir.clone(), &scope)),
             traffic,
             main_process_gone,
         };

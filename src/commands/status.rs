@@ -159,7 +159,10 @@ async fn in_flight_here(settings: &Settings) -> std::io::Result<Vec<(u16, u64)>>
     if settings.ports.is_empty() {
         return Ok(Vec::new());
     }
-    let mut connections = evidence::open(main_process::pid(main_process::application(&settings.asked)));
+    let mut connections = evidence::open(main_process::pid(main_process::application(
+        &settings.asked,
+        settings.application.as_deref(),
+    )));
     let until = Instant::now() + LOOKING;
     loop {
         let seen = connections.look(&settings.ports)?;

@@ -1,17 +1,12 @@
 //! The budget by whoever speaks first: option, environment, file; `auto` and nothing mean the unit's timeout,
 //! which also bounds the others.
 
-use std::time::Duration;
-
 use lb_drain_api::duration::human;
 
 use crate::budget::{self, Budget, Source};
 use crate::cli::{BudgetFlag, Origin};
 use crate::engine::Plan;
 use crate::service_manager::Asked;
-
-/// Beyond the longest wait, where no timeout limits us: time for leaving before it and for reporting after it.
-const AROUND_A_WAIT: Duration = Duration::from_secs(5);
 
 /// Who may say what the budget is.
 #[derive(Debug)]
@@ -75,7 +70,7 @@ impl Claims<'_> {
             return;
         };
         let waits = plans.iter().flat_map(|plan| [plan.min_wait, plan.max_wait]);
-        let longest = waits.flatten().max().map(|wait| wait + AROUND_A_WAIT);
+        let longest = waits.flatten().max().map(|wait| wait + budget::AROUND_A_WAIT);
         let source = Box::new(hook.clone());
         match (hook.timeout, &budget.source) {
             (None, Source::Default) => {
@@ -108,6 +103,8 @@ impl Claims<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::service_manager::{Application, Hook, Setting};
 

@@ -187,7 +187,18 @@ fn plans_of(section: Spanned<DeTable<'_>>, host: &Host) -> Result<Vec<Plan>, (Ra
                 format!(r#"there is no provider "{provider}" in this build; write one of: {known}"#),
             )
         }
-        Unusable::Section(error) => (place(&error), plain(error.message())),
+        Unusable::Section(error) => {
+            let message = plain(error.message());
+            // A key of the section itself may have been meant as one of those that every provider has.
+            let of_section = places
+                .iter()
+                .any(|(_, place)| error.span().as_ref() == Some(place));
+            let message = match of_section {
+                true => message.replace("here are ", &format!("here are `{}`, ", COMMON.join("`, `"))),
+                false => message,
+            };
+            (place(&error), message)
+        }
         Unusable::Settings(error) => {
             let at = places
                 .iter()

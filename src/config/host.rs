@@ -17,10 +17,11 @@ pub(super) fn host(ports: Vec<u16>, unit: Option<String>, budget: Duration) -> H
 }
 
 /// This host's addresses, without loopback: from the kernel's routing tables as text, which needs neither
-/// privilege nor AF_NETLINK (a unit's `RestrictAddressFamilies=` may forbid it).
+/// privilege nor AF_NETLINK (a unit's `RestrictAddressFamilies=` may forbid it), nor more of `/proc` than
+/// `ProcSubset=pid` shows.
 fn addresses() -> Vec<IpAddr> {
-    let v4 = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
-    let v6 = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let v4 = std::fs::read_to_string("/proc/self/net/fib_trie").unwrap_or_default();
+    let v6 = std::fs::read_to_string("/proc/self/net/if_inet6").unwrap_or_default();
     let mut addresses: Vec<IpAddr> = local_v4(&v4)
         .into_iter()
         .chain(local_v6(&v6))
@@ -31,7 +32,7 @@ fn addresses() -> Vec<IpAddr> {
     addresses
 }
 
-/// The addresses of `/proc/net/fib_trie`: a line `|-- ADDRESS` whose next line says `/32 host LOCAL`.
+/// The addresses of `/proc/self/net/fib_trie`: a line `|-- ADDRESS` whose next line says `/32 host LOCAL`.
 fn local_v4(trie: &str) -> Vec<IpAddr> {
     let mut last = None;
     let mut found = Vec::new();
@@ -45,7 +46,7 @@ fn local_v4(trie: &str) -> Vec<IpAddr> {
     found
 }
 
-/// The addresses of `/proc/net/if_inet6`: 32 hexadecimal digits at the start of each line.
+/// The addresses of `/proc/self/net/if_inet6`: 32 hexadecimal digits at the start of each line.
 fn local_v6(table: &str) -> Vec<IpAddr> {
     table
         .lines()

@@ -14,6 +14,7 @@ pub use error::ConfigError;
 use crate::budget::Budget;
 use crate::cli::{BudgetFlag, Command, Common, Parsed};
 use crate::engine::Plan;
+use crate::record;
 use crate::registry;
 use crate::service_manager::{self, Asked, Surroundings};
 
@@ -34,6 +35,12 @@ pub struct Settings {
     pub plans: Vec<Plan>,
     /// What systemd says of the unit that runs us.
     pub asked: Asked,
+    /// What names this configuration on record.
+    pub scope: String,
+    /// Where it is written, unless options give it.
+    pub file: Option<PathBuf>,
+    /// The application's unit, where its name was given.
+    pub application: Option<String>,
     /// What the operator should know of how these settings came about.
     pub remarks: Vec<String>,
 }
@@ -58,7 +65,11 @@ pub fn settings(parsed: &Parsed, common: &Common) -> Result<Settings, ConfigErro
             "load balancers are given both by --config and by options; write only one of them",
         ));
     }
-    let path = full_path(&common.config);
+    let application = parsed.cli.command.application().map(service_manager::unit_name);
+    let path = match &application {
+        Some(unit) if !parsed.config_given && own_file(unit).exists() => own_file(unit),
+        _ => full_path(&common.config),
+    };
     let text = if no_file {
         String::new()
     } else {
@@ -96,10 +107,7 @@ pub fn settings(parsed: &Parsed, common: &Common) -> Result<Settings, ConfigErro
     let mut budget = claims.resolve(&mut remarks);
     let host = host::host(
         ports.iter().copied().collect(),
-        common
-            .service
-            .clone()
-            .or_else(|| Some(asked.hook()?.unit.clone())),
+        application.clone().or_else(|| Some(asked.hook()?.unit.clone())),
         budget.total,
     );
     let mut plans = if no_file {
@@ -114,14 +122,30 @@ pub fn settings(parsed: &Parsed, common: &Common) -> Result<Settings, ConfigErro
         }
     }
     claims.stretch(&mut budget, &plans, &mut remarks);
+    let scope = if no_file {
+        let options = format!("{:?}", common.balancers);
+        format!("options {:016x}", record::fnv1a(options.as_bytes()))
+    } else {
+        path.display().to_string()
+    };
+    let file = (!no_file).then_some(path);
     Ok(Settings {
         budget,
         ports,
         quiet,
         plans,
         asked,
+        scope,
+        file,
+        application,
         remarks,
     })
+}
+
+/// The file that a unit has to itself, `/etc/lb-drain/web.toml` for `web.service`: what its companion reads.
+#[must_use]
+pub fn own_file(unit: &str) -> PathBuf {
+    full_path(Path::new(unit.strip_suffix(".service").unwrap_or(unit)))
 }
 
 /// A bare name stands for a file where configuration is kept.

@@ -112,7 +112,7 @@ fn an_unknown_key_is_named_with_its_line_and_those_that_exist() {
     );
     let text = format!("{SECTION}servrs = []\n");
     assert!(
-        complaint(&text).starts_with("test.toml, line 5: unknown key `servrs`, the keys here are `sockets`"),
+        complaint(&text).starts_with("test.toml, line 5: unknown key `servrs`, the keys here are `name`"),
         "{}",
         complaint(&text)
     );

@@ -5,11 +5,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::ask::Entry;
-use super::plan::{Plan, Run};
+use super::listening::listening;
+use super::plan::{Plan, Return as How, Run};
 use super::{Event, Standing, placeholder};
+use crate::record;
 
 /// Puts every entry of one load balancer back.
-pub(super) async fn come_back(run: Run, plan: Plan, number: usize, wait: bool) {
+pub(super) async fn come_back(run: Run, plan: Plan, number: usize, how: How) {
     let first = Entry {
         run: &run,
         plan: &plan,
@@ -30,7 +32,7 @@ pub(super) async fn come_back(run: Run, plan: Plan, number: usize, wait: bool) {
             number,
         };
         entry.change(|member| member.target = Some(back.target.to_string()));
-        if let Err(error) = come_back_one(&entry, &back, wait).await {
+        if let Err(error) = come_back_one(&entry, &back, how).await {
             entry.fail(&error);
         }
     }
@@ -40,7 +42,19 @@ pub(super) async fn come_back(run: Run, plan: Plan, number: usize, wait: bool) {
 struct Return {
     target: Target,
     by_us: bool,
+    kept_out: bool,
     before: Option<Value>,
+}
+
+impl From<record::Entry> for Return {
+    fn from(entry: record::Entry) -> Self {
+        Self {
+            target: Target::new(entry.target),
+            by_us: entry.by_us,
+            kept_out: entry.kept_out,
+            before: Some(entry.before).filter(|before| !before.is_null()),
+        }
+    }
 }
 
 /// What is on record, else what the load balancer knows of this host, else the host by its configuration.
@@ -51,14 +65,7 @@ async fn returns(entry: &Entry<'_>) -> Result<Vec<Return>, Error> {
         entry.tell(&Event::Remark(remark), |_| {});
     }
     if !recorded.is_empty() {
-        return Ok(recorded
-            .into_iter()
-            .map(|entry| Return {
-                target: Target::new(entry.target),
-                by_us: entry.by_us,
-                before: Some(entry.before),
-            })
-            .collect());
+        return Ok(recorded.into_iter().map(Return::from).collect());
     }
     let found = entry
         .insist("find", entry.run.deadline.finish(), || balancer.find())
@@ -66,11 +73,17 @@ async fn returns(entry: &Entry<'_>) -> Result<Vec<Return>, Error> {
     let mut returns = Vec::new();
     for found in found {
         found.view?;
-        returns.push(Return {
-            target: found.target,
-            by_us: true,
-            before: None,
-        });
+        // Options, or another file, may have taken it out under another name.
+        let recorded = entry.run.record.entry(balancer.identity(), &found.target);
+        returns.push(recorded.map_or(
+            Return {
+                target: found.target,
+                by_us: true,
+                kept_out: false,
+                before: None,
+            },
+            Return::from,
+        ));
     }
     if returns.is_empty() {
         let identity = balancer.identity();
@@ -86,14 +99,19 @@ async fn returns(entry: &Entry<'_>) -> Result<Vec<Return>, Error> {
     Ok(returns)
 }
 
-async fn come_back_one(entry: &Entry<'_>, back: &Return, wait: bool) -> Result<(), Error> {
+async fn come_back_one(entry: &Entry<'_>, back: &Return, how: How) -> Result<(), Error> {
     let balancer = &entry.plan.balancer;
     let until = entry.run.deadline.finish();
-    if !back.by_us {
-        entry.run.record.forget(balancer.identity(), &back.target);
-        entry.tell(&Event::LeftAsFound, |member| member.standing = Standing::Drained);
+    if back.kept_out && !how.even_if_kept_out {
+        entry.tell(&Event::KeptOut, |member| member.standing = Standing::KeptOut);
         return Ok(());
     }
+    if !back.by_us {
+        forget(entry, &back.target);
+        entry.tell(&Event::LeftAsFound, |member| member.standing = Standing::LeftOut);
+        return Ok(());
+    }
+    listening(entry).await?;
     entry
         .insist("register", until, || {
             entry.change(|member| member.attempts += 1);
@@ -108,7 +126,7 @@ async fn come_back_one(entry: &Entry<'_>, back: &Return, wait: bool) -> Result<(
         entry.change(|member| member.state = Some(view.state.clone()));
         let back_in = match view.rotation {
             Rotation::InService | Rotation::Unknown => true,
-            Rotation::NotInService => !wait,
+            Rotation::NotInService => !how.until_in_service,
             Rotation::Out | Rotation::NotAMember => false,
         };
         if back_in {
@@ -124,10 +142,18 @@ async fn come_back_one(entry: &Entry<'_>, back: &Return, wait: bool) -> Result<(
         tokio::time::sleep_until(Instant::now() + pace.near).await;
         pace.near = (pace.near * 2).min(pace.far);
     }
-    entry.run.record.forget(balancer.identity(), &back.target);
+    forget(entry, &back.target);
     entry.tell(&Event::Registered, |member| {
-        member.standing = Standing::Drained;
+        member.standing = Standing::Back;
         member.error = None;
     });
     Ok(())
+}
+
+fn forget(entry: &Entry<'_>, target: &Target) {
+    let forgotten = entry.run.record.forget(entry.plan.balancer.identity(), target);
+    if let Err(error) = forgotten {
+        let remark = format!("it stays on record as taken out: {error}");
+        entry.tell(&Event::Remark(remark), |_| {});
+    }
 }

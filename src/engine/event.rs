@@ -65,4 +65,16 @@ pub enum Event {
     Registered,
     /// It was out before `lb-drain` came, and is left as it was.
     LeftAsFound,
+    /// It was taken out by hand to stay out, and does.
+    KeptOut,
+    /// The service does not listen on these ports yet; coming back waits for that.
+    NotListening(Vec<u16>),
+}
+
+/// `port 8080`, `ports 8080, 8443`.
+#[must_use]
+pub fn ports_in_words<'a>(ports: impl Iterator<Item = &'a u16>) -> String {
+    let ports: Vec<String> = ports.map(ToString::to_string).collect();
+    let noun = if ports.len() == 1 { "port" } else { "ports" };
+    format!("{noun} {}", ports.join(", "))
 }

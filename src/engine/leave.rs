@@ -1,6 +1,7 @@
 //! Leaving one load balancer: find, take out, verify; then wait.
 
 use lb_drain_api::{Error, Firmness, Found, Rotation, Target, View};
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -71,11 +72,15 @@ async fn leave_one(entry: &Entry<'_>, found: Found) -> Result<(), Error> {
         Err(_) => look(entry, &target).await?,
     };
     if before.rotation == Rotation::NotAMember {
+        if entry.run.waiting.keep_out {
+            // To come back to it is to be registered as the configuration says.
+            keep(entry, &target, Value::Null, true)?;
+        }
         not_a_member(entry);
         return Ok(());
     }
     let already_out = before.rotation == Rotation::Out;
-    keep(entry, &target, &before, !already_out);
+    keep(entry, &target, before.before.clone(), !already_out)?;
     let view = if already_out {
         before
     } else {
@@ -166,18 +171,38 @@ async fn look(entry: &Entry<'_>, target: &Target) -> Result<View, Error> {
 }
 
 /// Records how the entry was, before it is touched: a run that is killed afterwards can still be undone.
-fn keep(entry: &Entry<'_>, target: &Target, view: &View, by_us: bool) {
+///
+/// # Errors
+///
+/// Where it is to be kept out and that cannot be recorded: a unit that starts would bring it back.
+fn keep(entry: &Entry<'_>, target: &Target, before: Value, by_us: bool) -> Result<(), Error> {
     let identity = entry.plan.balancer.identity();
-    let kept = entry.run.record.keep(&record::Entry {
+    let record = &entry.run.record;
+    let kept_out = entry.run.waiting.keep_out;
+    let kept = record.keep(&record::Entry {
         provider: identity.provider.to_owned(),
         endpoint: identity.endpoint.clone(),
         target: target.to_string(),
+        scope: record.scope().to_owned(),
         by_us,
-        before: view.before.clone(),
+        kept_out,
+        before,
     });
-    if let Err(error) = kept {
-        let remark =
-            format!("how it was cannot be recorded ({error}); register will follow the configuration");
-        entry.tell(&Event::Remark(remark), |_| {});
+    match kept {
+        Ok(()) => Ok(()),
+        Err(error) if kept_out => Err(Error::permanent(
+            format!(
+                "{} {} {target} was not left, because it could not be kept out",
+                identity.provider, identity.endpoint
+            ),
+            error,
+        )
+        .advise("run this as root, or name a folder with --state-dir")),
+        Err(error) => {
+            let remark =
+                format!("how it was cannot be recorded ({error}); register will follow the configuration");
+            entry.tell(&Event::Remark(remark), |_| {});
+            Ok(())
+        }
     }
 }

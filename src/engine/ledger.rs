@@ -53,8 +53,14 @@ pub enum Standing {
     Out,
     /// Out, and nothing is in flight any more.
     Drained,
-    /// Given up: requests may still be routed here.
+    /// Given up: requests may still be routed here, or, when coming back, are not.
     Failed,
+    /// Back in rotation.
+    Back,
+    /// Out before `lb-drain` came, and left so.
+    LeftOut,
+    /// Taken out by hand to stay out, and left so.
+    KeptOut,
 }
 
 /// Why an entry counts as drained.
@@ -95,6 +101,9 @@ impl Member {
             Standing::In | Standing::Failed => "failed",
             Standing::Out => "undrained",
             Standing::Drained => "drained",
+            Standing::Back => "registered",
+            Standing::LeftOut => "left_out",
+            Standing::KeptOut => "kept_out",
         }
     }
 
@@ -149,12 +158,13 @@ impl Ledger {
         self.lock().clone()
     }
 
-    /// Whether no load balancer that matters may still route requests here.
+    /// Whether no load balancer that matters may still route requests here; or, when coming back, whether each
+    /// has been come back to as far as was wanted.
     #[must_use]
     pub fn all_out(&self) -> bool {
         self.lock()
             .iter()
-            .all(|member| member.optional || matches!(member.standing, Standing::Out | Standing::Drained))
+            .all(|member| member.optional || !matches!(member.standing, Standing::In | Standing::Failed))
     }
 
     /// Whether, on top of [`Ledger::all_out`], nothing is in flight any more.
@@ -164,7 +174,13 @@ impl Ledger {
             && self
                 .lock()
                 .iter()
-                .all(|member| member.optional || member.standing == Standing::Drained)
+                .all(|member| member.optional || member.standing != Standing::Out)
+    }
+
+    /// Whether any entry stands so.
+    #[must_use]
+    pub fn any(&self, standing: Standing) -> bool {
+        self.lock().iter().any(|member| member.standing == standing)
     }
 
     // A panic while the lock was held leaves plain values behind, each of them true.

@@ -9,14 +9,15 @@ mod come_back;
 mod event;
 mod leave;
 mod ledger;
+mod listening;
 mod plan;
 mod retry;
 mod traffic;
 mod wait;
 
-pub use event::{Audience, Event};
+pub use event::{Audience, Event, ports_in_words};
 pub use ledger::{Evidence, Ledger, Member, Standing};
-pub use plan::{Plan, Run, Waiting};
+pub use plan::{Plan, Return, Run, Waiting};
 pub use traffic::Traffic;
 
 use std::collections::HashMap;
@@ -31,10 +32,10 @@ pub async fn deregister(run: &Run, plans: Vec<Plan>) {
     each(run, plans, leave::leave).await;
 }
 
-/// Puts back what the last `deregister` took out; with `wait`, until it is in service.
-pub async fn register(run: &Run, plans: Vec<Plan>, wait: bool) {
+/// Puts back what the last `deregister` took out, once the service listens on its ports.
+pub async fn register(run: &Run, plans: Vec<Plan>, how: Return) {
     each(run, plans, move |run, plan, number| {
-        come_back::come_back(run, plan, number, wait)
+        come_back::come_back(run, plan, number, how)
     })
     .await;
 }

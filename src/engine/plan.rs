@@ -37,6 +37,17 @@ pub struct Waiting {
     pub quiet: Duration,
     /// The service's ports; where empty, those that the load balancer names.
     pub ports: BTreeSet<u16>,
+    /// What is left stays out until somebody brings it back by hand.
+    pub keep_out: bool,
+}
+
+/// How to come back.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Return {
+    /// Wait until every load balancer has this host in service.
+    pub until_in_service: bool,
+    /// Also to what is kept out.
+    pub even_if_kept_out: bool,
 }
 
 /// What all tasks of a run share.

@@ -20,6 +20,10 @@ use crate::record::Record;
 
 const SECOND: Duration = Duration::from_secs(1);
 const PORT: u16 = 8080;
+const IN_SERVICE: Return = Return {
+    until_in_service: true,
+    even_if_kept_out: false,
+};
 
 fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -221,6 +225,7 @@ impl LoadBalancer for Fake {
 struct Ports {
     busy_until: Instant,
     flicker: Option<Instant>,
+    listening_from: Instant,
 }
 
 impl LocalEvidence for Ports {
@@ -235,6 +240,7 @@ impl LocalEvidence for Ports {
                     *port,
                     PortTraffic {
                         in_flight,
+                        listening: now >= self.listening_from,
                         ..PortTraffic::default()
                     },
                 )
@@ -278,6 +284,7 @@ impl Stage {
             Ports {
                 busy_until: Instant::now(),
                 flicker: None,
+                listening_from: Instant::now(),
             },
         )
     }
@@ -295,10 +302,11 @@ impl Stage {
                     no_wait: false,
                     quiet: SECOND,
                     ports,
+                    keep_out: false,
                 },
                 ledger: Ledger::default(),
                 audience: Arc::<Listener>::clone(&listener),
-                record: Arc::new(Record::open(Some(directory.path().to_owned()))),
+                record: Arc::new(Record::open(Some(directory.path().to_owned()), "test")),
                 traffic,
                 main_process_gone,
             },
@@ -530,6 +538,7 @@ async fn without_the_balancers_count_the_hosts_connections_decide_after_the_floo
     let evidence = Ports {
         busy_until: Instant::now() + 3 * SECOND,
         flicker: None,
+        listening_from: Instant::now(),
     };
     let stage = Stage::with_ports(30 * SECOND, on_port(), evidence);
     let fake = Arc::new(Fake {
@@ -554,6 +563,7 @@ async fn quiet_starts_again_with_each_request_that_is_seen() {
     let evidence = Ports {
         busy_until: Instant::now() + SECOND,
         flicker: Some(Instant::now() + millis(1_500)),
+        listening_from: Instant::now(),
     };
     let stage = Stage::with_ports(30 * SECOND, on_port(), evidence);
     let fake = Arc::new(Fake::new("a").at(Duration::ZERO, Act::InFlight(None)));
@@ -571,6 +581,7 @@ async fn a_balancers_own_count_outweighs_quiet_connections() {
     let evidence = Ports {
         busy_until: Instant::now(),
         flicker: None,
+        listening_from: Instant::now(),
     };
     let stage = Stage::with_ports(30 * SECOND, on_port(), evidence);
     let fake = Arc::new(
@@ -588,6 +599,7 @@ async fn a_balancer_that_dies_while_draining_leaves_it_to_the_hosts_connections(
     let evidence = Ports {
         busy_until: Instant::now() + 5 * SECOND,
         flicker: None,
+        listening_from: Instant::now(),
     };
     let stage = Stage::with_ports(30 * SECOND, on_port(), evidence);
     let fake = Arc::new(
@@ -750,7 +762,7 @@ async fn what_left_comes_back_as_it_was_and_what_was_out_before_stays_out() {
         ledger: Ledger::default(),
         ..stage.run.clone()
     };
-    register(&back, vec![plan(&ours), plan(&theirs)], true).await;
+    register(&back, vec![plan(&ours), plan(&theirs)], IN_SERVICE).await;
     assert_eq!((ours.calls("as it was"), theirs.calls("register")), (1, 0));
     assert!(back.ledger.all_drained());
     // What is back is off the record: another time, the configuration says how to come back.
@@ -758,6 +770,88 @@ async fn what_left_comes_back_as_it_was_and_what_was_out_before_stays_out() {
         ledger: Ledger::default(),
         ..stage.run.clone()
     };
-    register(&again, vec![plan(&ours)], false).await;
+    register(&again, vec![plan(&ours)], Return::default()).await;
     assert_eq!(ours.calls("as configured"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_out_comes_back_only_for_whoever_insists() {
+    let stage = Stage::new(5 * SECOND);
+    let fake = Arc::new(Fake::new("edge"));
+    let mut by_hand = stage.run.clone();
+    by_hand.waiting.keep_out = true;
+    deregister(&by_hand, vec![plan(&fake)]).await;
+    // Another stop finds it out already and changes nothing about that.
+    stage.deregister(&[&fake]).await;
+    for (even_if_kept_out, standing, calls) in [
+        (false, Standing::KeptOut, 0),
+        (true, Standing::Back, 1),
+        (false, Standing::Back, 1),
+    ] {
+        let run = Run {
+            ledger: Ledger::default(),
+            ..stage.run.clone()
+        };
+        let how = Return {
+            even_if_kept_out,
+            ..IN_SERVICE
+        };
+        register(&run, vec![plan(&fake)], how).await;
+        assert_eq!(run.ledger.members()[0].standing, standing);
+        assert_eq!(fake.calls("as it was"), calls);
+        assert!(run.ledger.all_out(), "no failure");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_sent_to_a_service_that_does_not_listen_yet() {
+    let stage = Stage::with_ports(
+        10 * SECOND,
+        on_port(),
+        Ports {
+            busy_until: Instant::now(),
+            flicker: None,
+            listening_from: Instant::now() + 3 * SECOND,
+        },
+    );
+    let fake = Arc::new(Fake::new("edge"));
+    register(&stage.run, vec![plan(&fake)], IN_SERVICE).await;
+    assert_eq!(fake.calls("as configured"), 1);
+    let waited = stage.elapsed();
+    assert!(
+        waited >= 3 * SECOND && waited < 3 * SECOND + millis(200),
+        "{waited:?}"
+    );
+    assert_eq!(
+        stage
+            .listener
+            .heard(|event| matches!(event, Event::NotListening(_))),
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_never_listens_or_ends_is_not_registered_and_that_is_told() {
+    for (ends, at_most) in [(false, 10 * SECOND), (true, 3 * SECOND)] {
+        let stage = Stage::with_ports(
+            10 * SECOND,
+            on_port(),
+            Ports {
+                busy_until: Instant::now(),
+                flicker: None,
+                listening_from: Instant::now() + 60 * SECOND,
+            },
+        );
+        let fake = Arc::new(Fake::new("edge"));
+        let ending = async {
+            sleep(2 * SECOND).await;
+            stage.gone.send_replace(ends);
+        };
+        tokio::join!(register(&stage.run, vec![plan(&fake)], IN_SERVICE), ending);
+        assert!(stage.elapsed() < at_most, "{:?}", stage.elapsed());
+        assert_eq!(fake.calls("register"), 0);
+        assert!(!stage.run.ledger.all_out());
+        let error = stage.run.ledger.members()[0].error.clone().expect("an error");
+        assert!(error.starts_with("nothing listens on port 8080: "), "{error}");
+    }
 }

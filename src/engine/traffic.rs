@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::evidence::Evidence;
+use crate::evidence::{Effort, Evidence};
 
 /// The shortest time between two looks: well under what a person or a budget notices, and long enough that
 /// counters of a connection have moved in between.
@@ -26,6 +26,7 @@ struct Port {
     in_flight: u64,
     /// Since when nothing has been in flight.
     quiet_since: Instant,
+    listening: bool,
 }
 
 /// A view on the watched ports. All clones are the same watch.
@@ -80,6 +81,14 @@ impl Traffic {
             .max()
     }
 
+    /// Those of these ports on which nothing listens, or that have not been looked at yet.
+    #[must_use]
+    pub fn not_listening(&self, ports: &BTreeSet<u16>) -> Vec<u16> {
+        let sight = self.sight.borrow();
+        let listens = |port: &u16| sight.ports.get(port).is_some_and(|port| port.listening);
+        ports.iter().copied().filter(|port| !listens(port)).collect()
+    }
+
     /// Why nothing can be seen, where that is so.
     #[must_use]
     pub fn blind(&self) -> Option<String> {
@@ -101,7 +110,7 @@ async fn run(
 ) {
     loop {
         let ports = wanted.borrow_and_update().clone();
-        let begun = Instant::now();
+        let effort = Effort::begin();
         if !ports.is_empty() {
             let seen = evidence.look(&ports);
             let now = Instant::now();
@@ -112,7 +121,9 @@ async fn run(
                         let entry = sight.ports.entry(port).or_insert(Port {
                             in_flight: 0,
                             quiet_since: now,
+                            listening: false,
                         });
+                        entry.listening = traffic.listening;
                         entry.in_flight = traffic.in_flight;
                         if traffic.in_flight > 0 {
                             entry.quiet_since = now;
@@ -122,7 +133,7 @@ async fn run(
                 Err(error) => sight.blind = Some(error.to_string()),
             });
         }
-        let pause = NEAR.max(begun.elapsed() * SHARE);
+        let pause = NEAR.max(effort.spent() * SHARE);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             changed = wanted.changed() => if changed.is_err() {

@@ -18,6 +18,7 @@
 mod arrivals;
 mod blind;
 mod connection;
+mod effort;
 mod exchange;
 mod history;
 mod namespace;
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 pub use arrivals::Arrivals;
 pub use connection::{Connection, Reason, Verdict};
+pub(crate) use effort::Effort;
 pub use sockets::{Precision, SocketEvidence, Survey};
 
 /// What can be seen on this host's ports.
@@ -57,20 +59,8 @@ pub struct Traffic {
     pub in_flight: u64,
     /// How long ago a byte last moved on any connection that is open now. `None`: on none of them, ever.
     pub last_moved: Option<Duration>,
-}
-
-/// Whether somebody listens on each of these ports, in this network namespace.
-///
-/// # Errors
-///
-/// Where sock_diag cannot be used.
-pub fn listening(ports: &BTreeSet<u16>) -> io::Result<bool> {
-    let asked: Vec<u16> = ports.iter().copied().collect();
-    let mut silent = ports.clone();
-    sock_diag::dump(&[connection::State::Listen], &asked, &mut |socket| {
-        silent.remove(&socket.local_port);
-    })?;
-    Ok(silent.is_empty())
+    /// Whether something listens there, on whatever address.
+    pub listening: bool,
 }
 
 /// The best evidence that can be had here; `main_pid` is the service's process, whose network namespace is

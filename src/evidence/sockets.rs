@@ -59,7 +59,8 @@ enum Source {
 pub struct Survey {
     /// The connections that are open, or closing with an answer still on its way.
     pub connections: Vec<Connection>,
-    /// By port: connections that wait to be accepted. They are among `connections` too.
+    /// By port on which something listens: connections that wait to be accepted. They are among `connections`
+    /// too.
     pub backlog: BTreeMap<u16, u64>,
 }
 
@@ -204,6 +205,7 @@ impl Survey {
             }
         }
         for (port, on_port) in &mut traffic {
+            on_port.listening = self.backlog.contains_key(port);
             // Whatever waits to be accepted may carry a request. Those that certainly do are among `unaccepted`
             // too, so adding the two would count them twice.
             let waiting = self.backlog.get(port).copied().unwrap_or_default();

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::figures::Figures;
 use super::{Deeds, Phase, Recorded, Recorder, Unit, text};
 use crate::budget::Deadline;
-use crate::engine::{self, Ledger, Plan, Run, Standing, Waiting};
+use crate::engine::{self, Ledger, Plan, Return, Run, Standing, Waiting};
 use crate::evidence;
 use crate::record::Record;
 use crate::report::narrator::Narrator;
@@ -67,8 +67,6 @@ pub struct Course {
     recorder: Recorder,
     means: Means,
     times: Times,
-    /// Whether the service listened at first: then nothing comes back before it does again.
-    listened: bool,
     deeds: Mutex<Deeds>,
     away: AtomicBool,
     restarting: tokio::sync::Mutex<Option<JoinHandle<Result<(), String>>>>,
@@ -80,7 +78,6 @@ impl Course {
     pub fn new(recorder: Recorder, means: Means, times: Times) -> Self {
         Self {
             recorder,
-            listened: evidence::listening(&means.ports).unwrap_or(false),
             means,
             times,
             deeds: Mutex::default(),
@@ -129,9 +126,6 @@ impl Course {
             drop(timeout(self.means.budget, restarting).await);
         }
         let advice = "this host is out: when its service runs, run lb-drain register";
-        self.until_it_listens()
-            .await
-            .map_err(|error| format!("{error}; {advice}"))?;
         self.register()
             .await
             .map(drop)
@@ -215,22 +209,7 @@ impl Course {
         // It stays there while it runs, so that whoever ends this waits for it.
         let ended = restarting.insert(unit.restart()).await;
         *restarting = None;
-        ended.map_err(|error| error.to_string())??;
-        self.until_it_listens().await
-    }
-
-    async fn until_it_listens(&self) -> Result<(), String> {
-        let until = Instant::now() + self.means.budget;
-        while self.listened && !evidence::listening(&self.means.ports).unwrap_or(true) {
-            if Instant::now() >= until {
-                return Err(format!(
-                    "the service does not listen on its port again within {}",
-                    human(self.means.budget)
-                ));
-            }
-            sleep(LOOK).await;
-        }
-        Ok(())
+        ended.map_err(|error| error.to_string())?
     }
 
     async fn come_back(&self) -> Result<(), String> {
@@ -253,11 +232,16 @@ impl Course {
 
     /// Puts this host back. Returns when that began.
     async fn register(&self) -> Result<(Duration, Run), String> {
+        self.until_it_listens().await?;
         let began = self.recorder.enter(Phase::Returning);
         self.deeds().returning = Some(began);
         let (run, _) = self.engine_run(true, "not back in rotation");
-        engine::register(&run, self.means.plans.clone(), true).await;
-        if !run.ledger.all_drained() {
+        let how = Return {
+            until_in_service: true,
+            even_if_kept_out: true,
+        };
+        engine::register(&run, self.means.plans.clone(), how).await;
+        if !run.ledger.all_out() || run.ledger.any(Standing::LeftOut) {
             return Err(format!(
                 "not back in every load balancer: {}",
                 errors(&run.ledger)
@@ -265,6 +249,25 @@ impl Course {
         }
         self.away.store(false, Ordering::Relaxed);
         Ok((began, run))
+    }
+
+    /// The engine registers once the service listens, but by its last look: that may be from before the service
+    /// stopped.
+    async fn until_it_listens(&self) -> Result<(), String> {
+        let mut evidence = evidence::open(None);
+        let until = Instant::now() + self.means.budget;
+        loop {
+            // Where nothing can be seen the engine says so.
+            let seen = evidence.look(&self.means.ports).unwrap_or_default();
+            let Some((port, _)) = seen.iter().find(|(_, traffic)| !traffic.listening) else {
+                return Ok(());
+            };
+            if Instant::now() >= until {
+                let waited = human(self.means.budget);
+                return Err(format!("nothing listens on port {port}, for {waited}"));
+            }
+            sleep(LOOK).await;
+        }
     }
 
     /// A run of the engine, and who tells of it.
@@ -279,6 +282,7 @@ impl Course {
                 no_wait,
                 quiet: self.means.quiet,
                 ports: self.means.ports.clone(),
+                keep_out: false,
             },
             audience: Arc::<Narrator>::clone(&narrator),
             ledger,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lb_drain_api::duration::human;
 
 use super::in_flight;
-use crate::engine::{Audience, Event, Evidence, Ledger, Member};
+use crate::engine::{Audience, Event, Evidence, Ledger, Member, ports_in_words};
 use crate::registry;
 
 /// Turns events into lines.
@@ -188,6 +188,17 @@ impl Audience for Narrator {
                 member,
                 "{label}: was out of rotation before lb-drain came, and is left so"
             ),
+            // The verdict says it once for all.
+            Event::KeptOut => say!(debug, member, "{label}: is kept out"),
+            Event::NotListening(ports) => {
+                let line = format!(
+                    "waiting for the service to listen on {}",
+                    ports_in_words(ports.iter())
+                );
+                if self.first_time(&line) {
+                    say!(info, member, "{line}");
+                }
+            }
         }
     }
 }
@@ -200,11 +211,9 @@ impl Narrator {
                 format!("{} reports nothing in flight", registry::title(member.provider))
             }
             Some(Evidence::Connections) => {
-                let ports: Vec<String> = member.ports.iter().map(ToString::to_string).collect();
-                let noun = if ports.len() == 1 { "port" } else { "ports" };
                 format!(
-                    "nothing in flight on {noun} {} for {}",
-                    ports.join(", "),
+                    "nothing in flight on {} for {}",
+                    ports_in_words(member.ports.iter()),
                     human(self.quiet)
                 )
             }

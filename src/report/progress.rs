@@ -27,6 +27,8 @@ pub async fn draw(screen: MultiProgress, ledger: Ledger, deadline: Deadline) {
                 Standing::Out => format!("out, {}", in_flight(member.in_flight)),
                 Standing::Drained => "drained".to_owned(),
                 Standing::Failed => "failed".to_owned(),
+                Standing::Back => "back in rotation".to_owned(),
+                Standing::LeftOut | Standing::KeptOut => "left out".to_owned(),
             };
             let target = member.target.as_deref().unwrap_or_default();
             bars[number].set_message(format!(

@@ -35,7 +35,7 @@ fn line(members: &[Member]) -> String {
                 member.name,
                 in_flight(member.in_flight)
             )),
-            Standing::Drained | Standing::Failed => None,
+            _ => None,
         })
         .collect();
     if waited_for.is_empty() {

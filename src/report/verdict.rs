@@ -46,15 +46,35 @@ pub fn deregistered(members: &[Member], used: Duration, total: Duration) -> Stri
 #[must_use]
 pub fn registered(members: &[Member], used: Duration) -> String {
     let all: BTreeSet<usize> = members.iter().map(|member| member.balancer).collect();
-    let outside: Vec<&Member> = members.iter().filter(|member| still_in(member)).collect();
-    let left_behind: BTreeSet<usize> = outside.iter().map(|member| member.balancer).collect();
+    let with = |wanted: &dyn Fn(&Member) -> bool| -> Vec<&Member> {
+        members.iter().filter(|member| wanted(member)).collect()
+    };
+    let not_back: BTreeSet<usize> = with(&|member| member.standing != Standing::Back)
+        .iter()
+        .map(|member| member.balancer)
+        .collect();
     let mut line = format!(
         "back in {} of {}",
-        all.len() - left_behind.len(),
+        all.len() - not_back.len(),
         count(all.len() as u64, "load balancer")
     );
-    if !outside.is_empty() {
-        line.push_str(&format!("; not back: {}", names(&outside, members)));
+    let parts = [
+        ("not back", with(&still_in), ""),
+        (
+            "left out as it was",
+            with(&|member| member.standing == Standing::LeftOut),
+            "",
+        ),
+        (
+            "kept out by hand",
+            with(&|member| member.standing == Standing::KeptOut),
+            " (`lb-drain register` run by hand brings it back)",
+        ),
+    ];
+    for (what, some, remedy) in parts {
+        if !some.is_empty() {
+            line.push_str(&format!("; {what}: {}{remedy}", names(&some, members)));
+        }
     }
     line.push_str(&format!("; {} used", human(used)));
     line

@@ -326,7 +326,14 @@ impl Reader {
 }
 
 fn because(path: &Path, error: &io::Error) -> String {
-    format!("{}: {error}", path.display())
+    let path = path.display();
+    match error.kind() {
+        // What dbus-daemon does to a uid that has no name.
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+            format!("{path} closed the connection, as it does where DynamicUser= meets no nss-systemd")
+        }
+        _ => format!("{path}: {error}"),
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod ask;
 pub mod dbus;
 mod notify;
 mod surroundings;
+mod unit;
 
 use std::fmt;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use ask::{Reader, ask, unit_name};
 pub use notify::Notifier;
 pub use surroundings::{Surroundings, process_age};
+pub use unit::{Families, Unit};
 
 /// How long systemd may take to answer, in all. Two or three milliseconds are usual; at a shutdown it may be
 /// busy, and a bus whose daemon has been stopped accepts the connection and stays silent.

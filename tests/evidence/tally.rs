@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::clients::Kind;
 
+/// The fewest idle connections of which a hundredth means something.
+const ENOUGH: usize = 300;
+
 /// Sightings, and what was wrong with some of them.
 #[derive(Default)]
 pub(crate) struct Sightings {
@@ -83,14 +86,15 @@ impl Tally {
     }
 
     /// At most 1 % of the idle ones are called in flight after a second; the aim is 0.1 %, and the figure is
-    /// printed. On a machine too busy to look in time nothing is proved, which is printed too.
+    /// printed. What stays undecided behind a fresh answer, with its request in the same tick and acknowledged
+    /// in it too, looks the same in every field that Linux shows as the last chunk of a stream with a request
+    /// behind it: such a connection stays in flight, because no request may be lost.
     ///
-    /// Not counted are those that last had a request in two segments and a fast answer: nothing that Linux shows
-    /// tells them from a stream's last chunk with such a request behind it, so they stay in flight.
+    /// Not counted are those that last had a request in two segments and a fast answer, the worst of that kind.
     pub(crate) fn assert_precise(&self) {
         let (seen, wrong) = self.idle_but_in_two_writes();
-        if seen <= self.set_aside {
-            println!("not proved: looks came too late, the machine is too busy");
+        if seen < ENOUGH {
+            println!("not proved: only {seen} looks came in time, the machine is too busy");
             return;
         }
         assert!(
@@ -128,7 +132,15 @@ impl fmt::Display for Tally {
             self.set_aside
         )?;
         for (kind, idle) in &self.idle {
-            writeln!(f, "    {kind:?} before: {}", of(idle.wrong.len(), idle.seen))?;
+            let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+            for reason in &idle.wrong {
+                *reasons.entry(reason).or_default() += 1;
+            }
+            writeln!(
+                f,
+                "    {kind:?} before: {} {reasons:?}",
+                of(idle.wrong.len(), idle.seen)
+            )?;
         }
         let first = &self.first_look;
         write!(

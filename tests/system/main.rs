@@ -15,6 +15,9 @@
 mod rig;
 
 mod bad_balancers;
+mod companion;
+mod graceful;
+mod installing;
 mod interruption;
 mod journal;
 mod leaving;
@@ -22,6 +25,9 @@ mod outcomes;
 mod promptness;
 #[cfg(feature = "rehearse")]
 mod rehearsal;
+mod returning;
+mod sandboxes;
 mod states;
 mod sticky;
+mod timeouts;
 mod upheaval;

@@ -171,6 +171,8 @@ impl Fake {
         let (asked, running) = (Arc::clone(&fake.asked), Arc::clone(&fake.running));
         fake.accepting = Some(thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                // As servers do: an answer must not wait for the acknowledgement of what went before it.
+                drop(stream.set_nodelay(true));
                 if running.ended.load(Ordering::SeqCst) {
                     break;
                 }

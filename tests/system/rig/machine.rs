@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use super::{Network, app, binary, instant_of_monotonic};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rig/machine");
 
-/// Runs until it is dropped. `/share/bin` there holds `lb-drain` and `slow-service`.
+/// Runs until it is dropped. `/share/bin` there holds `lb-drain` and `graceful-service`.
 pub(crate) struct Machine {
     // The script ends the machine when its standard input ends: also when the test is killed.
     supervisor: Child,
@@ -27,7 +27,7 @@ impl Machine {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let bin = folder.path().join("share/bin");
         fs::create_dir_all(&bin).expect("makes share/bin");
-        for (program, name) in [(binary(), "lb-drain"), (app::slow_service(), "slow-service")] {
+        for (program, name) in [(binary(), "lb-drain"), (app::service(), "graceful-service")] {
             fs::hard_link(&program, bin.join(name))
                 .or_else(|_| fs::copy(&program, bin.join(name)).map(drop))
                 .unwrap_or_else(|error| panic!("copy {}: {error}", program.display()));
@@ -71,28 +71,48 @@ impl Machine {
             .expect("tests/rig/machine starts")
     }
 
+    /// Whether its systemd still runs.
+    pub(crate) fn is_up(&self) -> bool {
+        fs::read_to_string(self.folder.path().join("pid"))
+            .is_ok_and(|pid| Path::new("/proc").join(pid.trim()).exists())
+    }
+
     /// Writes a unit file, makes systemd read it, and starts it.
     ///
     /// A target wants it, as if it were enabled: systemd forgets an inactive unit that nothing refers to, and with
     /// it how it ended.
     pub(crate) fn start_unit(&self, name: &str, text: &str) {
-        let staged = self.share().join(name);
-        fs::write(&staged, text).expect("writes the unit");
-        let copied = self
-            .command("install")
-            .args(["-D", "-m", "0644"])
-            .args([format!("/share/{name}"), format!("/run/systemd/system/{name}")])
+        self.install_unit(name, text);
+        self.systemctl_ok(&["start", name]);
+    }
+
+    /// As [`Machine::start_unit`], without starting it.
+    pub(crate) fn install_unit(&self, name: &str, text: &str) {
+        self.write(&format!("/run/systemd/system/{name}"), text);
+        self.systemctl_ok(&["add-wants", "--runtime", "multi-user.target", name]);
+        self.systemctl_ok(&["daemon-reload"]);
+    }
+
+    /// Writes a file of the machine's own, folders included.
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        fs::write(self.share().join("staged"), text).expect("writes to /share");
+        self.run("install", &["-D", "-m", "0644", "/share/staged", path]);
+    }
+
+    /// Runs a command in the machine, which must be a success, and returns what it printed.
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let output = self
+            .command(program)
+            .args(arguments)
             .output()
             .expect("tests/rig/machine starts");
-        assert!(copied.status.success(), "{copied:?}");
-        for arguments in [
-            &["add-wants", "--runtime", "multi-user.target", name] as &[&str],
-            &["daemon-reload"],
-            &["start", name],
-        ] {
-            let output = self.systemctl(arguments);
-            assert!(output.status.success(), "systemctl {arguments:?}: {output:?}");
-        }
+        assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs `systemctl`, which must be a success.
+    pub(crate) fn systemctl_ok(&self, arguments: &[&str]) {
+        self.run("systemctl", arguments);
     }
 
     /// One property of a unit, as `systemctl show` prints it.

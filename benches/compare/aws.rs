@@ -1,13 +1,15 @@
 //! Wall time and memory of whole processes: the verified flow (describe, deregister, describe) of `lb-drain`
-//! against one unverified call by the AWS CLI and by boto3.
+//! against one unverified call by the AWS CLI and by boto3, and against the same flow by the CLI.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use lb_drain_test_support::elbv2::{Elbv2, TargetGroup};
 use lb_drain_test_support::imds::INSTANCE_ID;
 use lb_drain_test_support::moto::Moto;
+
+use crate::side::{Side, compare};
 
 /// Runs of each side, in turn, so that all see the same machine.
 const RUNS: usize = 21;
@@ -45,9 +47,12 @@ print(json.dumps({'id': instance, 'arn': group['TargetGroupArn']}))
         roots: None,
         record: folder.path(),
     };
-    compare("moto, plain http", &place, &|| {
-        let status = place.lb_drain("register", &["--aws-port", "8080"]).status();
-        assert!(status.is_ok_and(|status| status.success()), "lb-drain register");
+    measure("ELBv2 by moto, plain http", &place, &|| {
+        let registered = place.lb_drain("register", &["--aws-port", "8080"]).output();
+        assert!(
+            registered.as_ref().is_ok_and(|output| output.status.success()),
+            "{registered:?}"
+        );
     });
 
     let fake = Elbv2::start_tls();
@@ -62,8 +67,8 @@ print(json.dumps({'id': instance, 'arn': group['TargetGroupArn']}))
     let bundle = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
     std::fs::write(&all, format!("{bundle}{authority}")).expect("written");
     for (title, roots) in [
-        ("our fake, https, one root", &one),
-        ("our fake, https, the system's roots", &all),
+        ("ELBv2 by our fake, https, one root", &one),
+        ("ELBv2 by our fake, https, the system's roots", &all),
     ] {
         let place = Place {
             moto: &moto,
@@ -73,41 +78,23 @@ print(json.dumps({'id': instance, 'arn': group['TargetGroupArn']}))
             roots: Some(roots),
             record: folder.path(),
         };
-        compare(title, &place, &|| {
+        measure(title, &place, &|| {
             fake.register(&arn, INSTANCE_ID, 8080, None, "healthy")
         });
     }
 }
 
-/// Runs all sides in turn, each after `prepare` has put the host in, and prints a table.
-fn compare(title: &str, place: &Place<'_>, prepare: &dyn Fn()) {
-    let mut sides = [
-        (
-            "lb-drain: describe, deregister, describe",
-            place.lb_drain("deregister", &["--no-wait"]),
-        ),
-        ("aws elbv2 deregister-targets", place.aws()),
-        ("boto3 deregister_targets", place.boto3()),
+/// All sides, each after `prepare` has put the host in.
+fn measure(title: &str, place: &Place<'_>, prepare: &dyn Fn()) {
+    let sides = [
+        Side::new("lb-drain: describe, deregister, describe", || {
+            place.lb_drain("deregister", &["--no-wait"])
+        }),
+        Side::new("aws elbv2 deregister-targets", || place.aws("deregister-targets")),
+        Side::new("aws: describe, deregister, describe", || place.aws_verified()),
+        Side::new("boto3 deregister_targets", || place.boto3()),
     ];
-    let mut walls = vec![Vec::new(); sides.len()];
-    for _ in 0..RUNS {
-        for ((_, command), walls) in sides.iter_mut().zip(&mut walls) {
-            prepare();
-            let begun = Instant::now();
-            let status = command.status().expect("it runs");
-            walls.push(begun.elapsed().as_secs_f64());
-            assert!(status.success(), "{command:?}");
-        }
-    }
-    let medians: Vec<f64> = walls.into_iter().map(median).collect();
-    println!("\n{title}: medians of {RUNS}");
-    println!("{:<42} {:>10} {:>9} {:>10}", "", "wall", "ratio", "memory");
-    for ((name, command), wall) in sides.iter().zip(&medians) {
-        prepare();
-        let memory = memory(command).map_or_else(|| "-".to_owned(), |mib| format!("{mib:.1} MiB"));
-        let ratio = wall / medians[0];
-        println!("{name:<42} {:>7.1} ms {ratio:>7.1} x {memory:>10}", wall * 1000.0);
-    }
+    compare(title, RUNS, prepare, &sides);
 }
 
 impl Place<'_> {
@@ -120,12 +107,30 @@ impl Place<'_> {
         self.quietly(command)
     }
 
-    fn aws(&self) -> Command {
+    fn aws(&self, verb: &str) -> Command {
         let mut command = self.moto.program("aws");
         command
-            .args(["elbv2", "deregister-targets", "--endpoint-url", &self.url])
+            .args(["elbv2", verb, "--endpoint-url", &self.url])
             .args(["--target-group-arn", &self.arn])
             .args(["--targets", &format!("Id={},Port=8080", self.id)]);
+        self.quietly(command)
+    }
+
+    /// The whole flow as a script runs it.
+    fn aws_verified(&self) -> Command {
+        let surroundings = self.moto.program("aws");
+        let aws = surroundings.get_program().display();
+        let Self { url, arn, id, .. } = self;
+        let group = format!("--endpoint-url {url} --target-group-arn {arn}");
+        let mut command = Command::new("sh");
+        for (name, value) in surroundings.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        command.arg("-c").arg(format!(
+            "{aws} elbv2 describe-target-health {group} && \
+             {aws} elbv2 deregister-targets {group} --targets Id={id},Port=8080 && \
+             {aws} elbv2 describe-target-health {group}"
+        ));
         self.quietly(command)
     }
 
@@ -145,40 +150,10 @@ impl Place<'_> {
             .env("AWS_ACCESS_KEY_ID", "AKIAFAKE")
             .env("AWS_SECRET_ACCESS_KEY", "fake-secret")
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("RUNTIME_DIRECTORY", self.record)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .env("LB_DRAIN_STATE_DIR", self.record);
         if let Some(roots) = self.roots {
             command.env("AWS_CA_BUNDLE", roots);
         }
         command
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// The most memory that a run of this command has had resident, in MiB, by GNU time.
-fn memory(command: &Command) -> Option<f64> {
-    let mut timed = Command::new("/usr/bin/time");
-    timed
-        .args(["-f", "%M"])
-        .arg(command.get_program())
-        .args(command.get_args());
-    for (name, value) in command.get_envs() {
-        if let Some(value) = value {
-            timed.env(name, value);
-        }
-    }
-    let output = timed.stdout(Stdio::null()).output().ok()?;
-    let kib: f64 = String::from_utf8(output.stderr)
-        .ok()?
-        .lines()
-        .last()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(kib / 1024.0)
 }

@@ -2,6 +2,8 @@
 //! Describe calls at once and 10 a second, 20 changes at once and 4 a second. Every host runs the engine
 //! and the provider as the binary does, with credentials and connections of its own; none has requests in
 //! flight.
+//!
+//! `cargo bench --bench fleet` prints the distribution. It takes about five minutes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -42,8 +44,7 @@ impl Audience for Nobody {
     fn tell(&self, _: &Member, _: &Event) {}
 }
 
-/// Prints the tables.
-pub(crate) fn run() {
+fn main() {
     raise_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -140,10 +141,11 @@ async fn leave(arn: String, id: String, url: String) -> (Member, Duration) {
             no_wait: false,
             quiet: Duration::from_secs(1),
             ports: BTreeSet::new(),
+            keep_out: false,
         },
         ledger: Ledger::default(),
         audience: Arc::new(Nobody),
-        record: Arc::new(Record::open(Some(folder.path().to_owned()))),
+        record: Arc::new(Record::open(Some(folder.path().to_owned()), "fleet")),
         traffic,
         main_process_gone,
     };

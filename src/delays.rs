@@ -1,0 +1,81 @@
+//! How long leaving may take, by the configuration and by what the load balancers say.
+
+use std::time::Duration;
+
+use lb_drain_api::{Error, Terms};
+use tokio::time::timeout;
+
+use crate::budget;
+use crate::engine::Plan;
+
+/// What waiting for one load balancer may take.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Delay {
+    /// Its name.
+    pub name: String,
+    /// The floor: its changes need this long to take effect.
+    pub min_wait: Option<Duration>,
+    /// Its deregistration delay: nothing is waited for longer.
+    pub max_wait: Option<Duration>,
+    /// Why it was not asked or did not say.
+    pub unknown: Option<String>,
+}
+
+/// Asks all at once, each for at most `patience`.
+pub async fn delays(plans: &[Plan], patience: Duration) -> Vec<Delay> {
+    let tasks: Vec<_> = plans
+        .iter()
+        .cloned()
+        .map(|plan| tokio::spawn(async move { delay(&plan, patience).await }))
+        .collect();
+    let mut delays = Vec::new();
+    for task in tasks {
+        delays.extend(task.await.ok());
+    }
+    delays
+}
+
+async fn delay(plan: &Plan, patience: Duration) -> Delay {
+    let (terms, unknown) = if plan.min_wait.is_some() && plan.max_wait.is_some() {
+        (Terms::default(), None)
+    } else {
+        match timeout(patience, terms(plan)).await {
+            Ok(Ok(terms)) => (terms, None),
+            Ok(Err(error)) => (Terms::default(), Some(error.to_string())),
+            Err(_) => {
+                let identity = plan.balancer.identity();
+                let silent = format!("{} {} did not answer", identity.provider, identity.endpoint);
+                (Terms::default(), Some(silent))
+            }
+        }
+    };
+    Delay {
+        name: plan.name.clone(),
+        min_wait: plan.min_wait.or(terms.min_wait),
+        max_wait: plan.max_wait.or(terms.max_wait),
+        unknown,
+    }
+}
+
+async fn terms(plan: &Plan) -> Result<Terms, Error> {
+    let found = plan.balancer.find().await?;
+    match found.first() {
+        Some(found) => plan.balancer.terms(&found.target).await,
+        None => Ok(Terms::default()),
+    }
+}
+
+impl Delay {
+    /// The longest that is waited for it; where it has no delay of its own, as long as ordinary requests take.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        let wait = self.max_wait.unwrap_or(budget::DEFAULT);
+        wait.max(self.min_wait.unwrap_or_default())
+    }
+}
+
+/// What a stop needs for leaving all of them.
+#[must_use]
+pub fn need(delays: &[Delay]) -> Duration {
+    delays.iter().map(Delay::longest).max().unwrap_or(budget::DEFAULT) + budget::AROUND_A_WAIT
+}

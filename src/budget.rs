@@ -67,6 +67,9 @@ impl fmt::Display for Source {
 
 /// The line of the unit file: `TimeoutStopSec=30s of web.service`.
 fn setting(hook: &Hook) -> String {
+    if hook.restart_waits {
+        return "it has crashed, and its restart waits".to_owned();
+    }
     let timeout = hook.timeout.map_or_else(
         || "infinity".to_owned(),
         // As it is written in a unit file: without the space.
@@ -193,6 +196,7 @@ mod tests {
             head_start: Duration::ZERO,
             reason: None,
             application: crate::service_manager::Application::Unknown,
+            restart_waits: false,
             may_extend: false,
         };
         let total = hook.budget().expect("a budget");

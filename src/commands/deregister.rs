@@ -42,7 +42,10 @@ pub(super) async fn deregister(settings: Settings, options: &Deregister) -> Exit
     let interrupted = session.conduct(engine::deregister(&run, plans)).await;
 
     let exit = interrupted.unwrap_or_else(|| guard::verdict(&run.ledger, options.strict));
-    let line = verdict::deregistered(&run.ledger.members(), run.deadline.used(), session.budget().total);
+    let mut line = verdict::deregistered(&run.ledger.members(), run.deadline.used(), session.budget().total);
+    if options.keep_out {
+        line.push_str("; it stays out until `lb-drain register` is run by hand");
+    }
     let drained = run.ledger.all_drained();
     match (interrupted, exit) {
         (Some(_), _) => tracing::warn!("interrupted: {line}"),

@@ -79,7 +79,7 @@ impl Claims<'_> {
                     source: Source::Systemd(source),
                 };
             }
-            (Some(_), Source::Systemd(_)) if self.extend => match longest {
+            (Some(_), Source::Systemd(_)) if self.extend && !hook.restart_waits => match longest {
                 Some(_) if !hook.may_extend => remarks.push(format!(
                     "--extend-timeout has no effect: systemd does not listen; write NotifyAccess=all in {}",
                     hook.unit
@@ -116,6 +116,7 @@ mod tests {
             head_start: Duration::ZERO,
             reason: None,
             application: Application::Unknown,
+            restart_waits: false,
             may_extend: false,
         }))
     }

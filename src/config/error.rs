@@ -14,7 +14,7 @@ impl ConfigError {
         Self(message.into())
     }
 
-    /// An error of a place in a file: `FILE, line N: message`, and the line itself below.
+    /// An error of a place in a file: `FILE, line N: message`, and the line's key below.
     pub(super) fn at(path: &Path, text: &str, place: Option<Range<usize>>, message: &str) -> Self {
         let message = message.trim_end();
         let Some(place) = place else {
@@ -26,11 +26,21 @@ impl ConfigError {
             .filter(|byte| **byte == b'\n')
             .count()
             + 1;
-        let line = text.lines().nth(number - 1).unwrap_or_default().trim_end();
+        let line = without_value(text.lines().nth(number - 1).unwrap_or_default());
         Self(format!(
             "{}, line {number}: {message}\n  {number} | {line}",
             path.display()
         ))
+    }
+}
+
+/// A line as far as it can hold no secret: this is read in journals.
+fn without_value(line: &str) -> String {
+    let line = line.trim_end();
+    match line.split_once('=') {
+        Some((key, _)) => format!("{key}= …"),
+        None if line.trim_start().starts_with('[') => line.to_owned(),
+        None => "…".to_owned(),
     }
 }
 
@@ -41,3 +51,21 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_shown_and_no_value() {
+        for (line, shown) in [
+            ("bearer = 'abc'", "bearer = …"),
+            ("bearer = abc", "bearer = …"),
+            ("  'x' = { a = 'b' }  ", "  'x' = …"),
+            ("[[load_balancer]]", "[[load_balancer]]"),
+            ("  'continued',", "…"),
+        ] {
+            assert_eq!(without_value(line), shown);
+        }
+    }
+}

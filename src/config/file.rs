@@ -220,8 +220,13 @@ fn plans_of(section: Spanned<DeTable<'_>>, host: &Host) -> Result<Vec<Plan>, (Ra
         .collect())
 }
 
-/// serde's words in those of a configuration file.
+/// serde's words in those of a configuration file, without the value that it quotes: it may be a secret.
 fn plain(message: &str) -> String {
+    let quoted = message.find("string \"").zip(message.rfind("\", expected"));
+    let message = match quoted {
+        Some((start, end)) if start < end => format!("{}a string{}", &message[..start], &message[end + 1..]),
+        _ => message.to_owned(),
+    };
     message
         .replace("unknown field", "unknown key")
         .replace("expected one of", "the keys here are")

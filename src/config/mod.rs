@@ -160,7 +160,7 @@ fn full_path(path: &Path) -> PathBuf {
 
 fn from_flags(common: &Common, host: &lb_drain_api::Host) -> Result<Vec<Plan>, ConfigError> {
     let balancers =
-        registry::from_flags(&common.balancers, host).map_err(|error| ConfigError::new(error.message))?;
+        registry::from_flags(&common.balancers, host).map_err(|error| ConfigError::new(error.to_string()))?;
     Ok(balancers
         .into_iter()
         .flat_map(|(name, balancers)| balancers.into_iter().map(move |balancer| (name, balancer)))

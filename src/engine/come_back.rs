@@ -1,14 +1,21 @@
 //! Coming back to one load balancer: what is on record as it was, else as the configuration says.
 
+use std::time::Duration;
+
 use lb_drain_api::{Error, Rotation, Target};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::sleep;
 
 use super::ask::Entry;
 use super::listening::listening;
 use super::plan::{Plan, Return as How, Run};
 use super::{Event, Standing, placeholder};
 use crate::record;
+
+/// Between looks at most at first, and later: a start waits for this, which is rarer and more urgent than the
+/// drains that a load balancer's pace is made for.
+const NEAR: Duration = Duration::from_secs(1);
+const FAR: Duration = Duration::from_secs(10);
 
 /// Puts every entry of one load balancer back.
 pub(super) async fn come_back(run: Run, plan: Plan, number: usize, how: How) {
@@ -118,19 +125,18 @@ async fn come_back_one(entry: &Entry<'_>, back: &Return, how: How) -> Result<(),
             balancer.register(&back.target, back.before.as_ref())
         })
         .await?;
-    let mut pace = balancer.schedule().pace;
-    loop {
+    let pace = balancer.schedule().pace;
+    let (mut pause, longest) = (pace.near.min(NEAR), pace.far.min(FAR));
+    let told = loop {
         let view = entry
             .insist("look", until, || balancer.look(&back.target))
             .await?;
         entry.change(|member| member.state = Some(view.state.clone()));
-        let back_in = match view.rotation {
-            Rotation::InService | Rotation::Unknown => true,
-            Rotation::NotInService => !how.until_in_service,
-            Rotation::Out | Rotation::NotAMember => false,
-        };
-        if back_in {
-            break;
+        match view.rotation {
+            Rotation::InService => break Event::Registered,
+            Rotation::Unknown => break Event::ToldToComeBack,
+            Rotation::NotInService if !how.until_in_service => break Event::Registered,
+            Rotation::NotInService | Rotation::Out | Rotation::NotAMember => {}
         }
         let identity = balancer.identity();
         entry.change(|member| {
@@ -139,11 +145,11 @@ async fn come_back_one(entry: &Entry<'_>, back: &Return, how: How) -> Result<(),
                 identity.provider, identity.endpoint, back.target, view.state
             ));
         });
-        tokio::time::sleep_until(Instant::now() + pace.near).await;
-        pace.near = (pace.near * 2).min(pace.far);
-    }
+        sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    };
     forget(entry, &back.target);
-    entry.tell(&Event::Registered, |member| {
+    entry.tell(&told, |member| {
         member.standing = Standing::Back;
         member.error = None;
     });

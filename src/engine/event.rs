@@ -19,6 +19,8 @@ pub enum Event {
     AlreadyOut,
     /// It is verified to be out of rotation, this long after the start of the process.
     OutOfRotation,
+    /// It accepted that this host leaves, and cannot tell its state.
+    ToldToLeave,
     /// A request failed and will be repeated after this pause.
     Retrying {
         /// The failure.
@@ -63,6 +65,8 @@ pub enum Event {
     DelayPassed,
     /// It is back in rotation.
     Registered,
+    /// It accepted that this host comes back, and cannot tell its state.
+    ToldToComeBack,
     /// It was out before `lb-drain` came, and is left as it was.
     LeftAsFound,
     /// It was taken out by hand to stay out, and does.

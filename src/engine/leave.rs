@@ -90,6 +90,8 @@ async fn leave_one(entry: &Entry<'_>, found: Found) -> Result<(), Error> {
     let used = entry.run.deadline.used();
     let event = if already_out {
         Event::AlreadyOut
+    } else if view.rotation == Rotation::Unknown {
+        Event::ToldToLeave
     } else {
         Event::OutOfRotation
     };

@@ -68,6 +68,8 @@ pub enum Standing {
 pub enum Evidence {
     /// The load balancer reports nothing in flight.
     LoadBalancer,
+    /// The load balancer has no such entry any more.
+    Gone,
     /// This host's connections show nothing in flight.
     Connections,
     /// The deregistration delay has passed.
@@ -83,7 +85,7 @@ impl Evidence {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Self::LoadBalancer => "load_balancer",
+            Self::LoadBalancer | Self::Gone => "load_balancer",
             Self::Connections => "connections",
             Self::Delay => "delay",
             Self::NotAMember => "not_a_member",
@@ -156,6 +158,12 @@ impl Ledger {
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
         self.lock().clone()
+    }
+
+    /// How many entries one name stands for.
+    #[must_use]
+    pub fn named(&self, name: &str) -> usize {
+        self.lock().iter().filter(|member| member.name == name).count()
     }
 
     /// Whether no load balancer that matters may still route requests here; or, when coming back, whether each

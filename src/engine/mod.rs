@@ -65,6 +65,15 @@ where
     };
     // At the end of the budget nothing remains to be done with the answer.
     drop(tokio::time::timeout_at(run.deadline.finish(), all).await);
+    // Whom the end found still asking has failed. It is told next to the verdict, where people look.
+    for (number, member) in run.ledger.members().iter().enumerate() {
+        if member.standing == Standing::In {
+            let failed = run
+                .ledger
+                .change(number, |member| member.standing = Standing::Failed);
+            run.audience.tell(&failed, &Event::Failed);
+        }
+    }
 }
 
 /// The entry of a load balancer that has not been looked through yet: as long as it is there, the host is

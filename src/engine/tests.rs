@@ -57,6 +57,8 @@ struct Fake {
     schedule: Schedule,
     terms: Terms,
     ignores_first: Mutex<u32>,
+    /// What it is right after a `register`.
+    registers_as: Rotation,
     entries: usize,
     state: Mutex<State>,
 }
@@ -80,6 +82,7 @@ impl Fake {
             },
             terms: Terms::default(),
             ignores_first: Mutex::new(0),
+            registers_as: Rotation::InService,
             entries: 1,
             state: Mutex::new(State {
                 rotation: Rotation::InService,
@@ -208,7 +211,7 @@ impl LoadBalancer for Fake {
             } else {
                 "as configured"
             });
-        self.state.lock().expect("a state").rotation = Rotation::InService;
+        self.state.lock().expect("a state").rotation = self.registers_as;
         Ok(())
     }
 
@@ -380,7 +383,12 @@ async fn all_are_told_at_once_and_one_failure_delays_no_other() {
     let standings: Vec<Standing> = members.iter().map(|member| member.standing).collect();
     assert_eq!(
         standings,
-        [Standing::In, Standing::Failed, Standing::In, Standing::Drained]
+        [
+            Standing::Failed,
+            Standing::Failed,
+            Standing::Failed,
+            Standing::Drained
+        ]
     );
     assert!(members[3].drained.expect("a time") < millis(10));
     assert!(
@@ -432,7 +440,7 @@ async fn an_accepted_request_that_changes_nothing_is_no_success() {
         ..Fake::new("a")
     });
     let members = stage.deregister(&[&fake]).await;
-    assert!(matches!(members[0].standing, Standing::In | Standing::Failed));
+    assert_eq!(members[0].standing, Standing::Failed);
     assert!(
         members[0]
             .error
@@ -854,4 +862,23 @@ async fn a_service_that_never_listens_or_ends_is_not_registered_and_that_is_told
         let error = stage.run.ledger.members()[0].error.clone().expect("an error");
         assert!(error.starts_with("nothing listens on port 8080: "), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_waits_little_longer_than_it_takes_to_be_in_service() {
+    let stage = Stage::new(300 * SECOND);
+    let mut fake = Fake::new("a").at(24 * SECOND, Act::PutBack);
+    fake.registers_as = Rotation::NotInService;
+    // The pace of a drain that costs an account its calls.
+    fake.schedule.pace.near = 10 * SECOND;
+    fake.schedule.pace.far = 60 * SECOND;
+    let fake = Arc::new(fake);
+    let begun = Instant::now();
+    register(&stage.run, vec![plan(&fake)], IN_SERVICE).await;
+    assert!(
+        begun.elapsed() >= 24 * SECOND && begun.elapsed() <= 34 * SECOND,
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(fake.calls("look") <= 8, "{}", fake.calls("look"));
 }

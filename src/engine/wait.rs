@@ -188,7 +188,10 @@ impl Drain<'_> {
         if now < self.out + self.floor {
             return None;
         }
-        if self.gone || self.reported == Some(0) {
+        if self.gone {
+            return Some(Evidence::Gone);
+        }
+        if self.reported == Some(0) {
             return Some(Evidence::LoadBalancer);
         }
         if self.watches_ports() {

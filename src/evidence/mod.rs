@@ -21,6 +21,7 @@ mod connection;
 mod effort;
 mod exchange;
 mod history;
+mod lazy;
 mod namespace;
 mod ping_pong;
 mod procfs;
@@ -64,11 +65,8 @@ pub struct Traffic {
 }
 
 /// The best evidence that can be had here; `main_pid` is the service's process, whose network namespace is
-/// meant.
+/// meant. Costs nothing until the first look.
 #[must_use]
 pub fn open(main_pid: Option<u32>) -> Box<dyn Evidence> {
-    match SocketEvidence::new(main_pid) {
-        Ok(sockets) => Box::new(sockets),
-        Err(error) => Box::new(blind::Blind(error.to_string())),
-    }
+    Box::new(lazy::Lazy::new(main_pid))
 }

@@ -236,9 +236,10 @@ impl Course {
         let began = self.recorder.enter(Phase::Returning);
         self.deeds().returning = Some(began);
         let (run, _) = self.engine_run(true, "not back in rotation");
+        // Not what a person keeps out: that was out before the rehearsal, and stays so.
         let how = Return {
             until_in_service: true,
-            even_if_kept_out: true,
+            even_if_kept_out: false,
         };
         engine::register(&run, self.means.plans.clone(), how).await;
         if !run.ledger.all_out() || run.ledger.any(Standing::LeftOut) {
@@ -301,18 +302,13 @@ impl Course {
 
 /// What keeps the load balancers from having done as they were asked.
 fn errors(ledger: &Ledger) -> String {
-    let failed = ledger
-        .members()
-        .into_iter()
-        .filter(|member| !member.optional && matches!(member.standing, Standing::In | Standing::Failed));
-    let each: Vec<String> = failed
-        .map(|member| {
-            format!(
-                "{}: {}",
-                member.name,
-                member.error.as_deref().unwrap_or("no answer")
-            )
-        })
-        .collect();
-    each.join("; ")
+    let each = ledger.members().into_iter().filter_map(|member| {
+        let why = match member.standing {
+            Standing::In | Standing::Failed => member.error.as_deref().unwrap_or("no answer"),
+            Standing::LeftOut => "it is on record as out before lb-drain came, and is left so",
+            _ => return None,
+        };
+        (!member.optional).then(|| format!("{}: {why}", member.name))
+    });
+    each.collect::<Vec<_>>().join("; ")
 }

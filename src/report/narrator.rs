@@ -35,14 +35,7 @@ impl Narrator {
 
     /// The name, and the entry too where one name stands for several.
     fn label(&self, member: &Member) -> String {
-        if self
-            .ledger
-            .members()
-            .iter()
-            .filter(|other| other.name == member.name)
-            .count()
-            < 2
-        {
+        if self.ledger.named(&member.name) < 2 {
             return member.name.clone();
         }
         match &member.target {
@@ -107,6 +100,14 @@ impl Audience for Narrator {
                 human(member.deregistered.unwrap_or_default()),
                 in_flight(member.in_flight)
             ),
+            Event::ToldToLeave => say!(
+                info,
+                member,
+                "{name}: {} told to leave after {}, {}",
+                whole(member),
+                human(member.deregistered.unwrap_or_default()),
+                in_flight(member.in_flight)
+            ),
             Event::Retrying { error, pause } => {
                 if self.first_time(&format!("{name} {error}")) {
                     say!(warn, member, "{name}: {error} (trying again)");
@@ -120,7 +121,8 @@ impl Audience for Narrator {
                 }
             }
             Event::Failed => {
-                let error = member.error.as_deref().unwrap_or("no answer");
+                let error = member.error.clone();
+                let error = error.unwrap_or_else(|| format!("{} did not answer in time", whole(member)));
                 if member.optional {
                     say!(warn, member, "{name}: {}: {error} (optional)", self.failing);
                 } else {
@@ -183,6 +185,7 @@ impl Audience for Narrator {
                 "{name}: {} back in rotation ({state})",
                 whole(member)
             ),
+            Event::ToldToComeBack => say!(info, member, "{name}: {} told to come back", whole(member)),
             Event::LeftAsFound => say!(
                 warn,
                 member,
@@ -209,6 +212,9 @@ impl Narrator {
         match member.evidence {
             Some(Evidence::LoadBalancer) => {
                 format!("{} reports nothing in flight", registry::title(member.provider))
+            }
+            Some(Evidence::Gone) => {
+                format!("{} has no such entry any more", registry::title(member.provider))
             }
             Some(Evidence::Connections) => {
                 format!(

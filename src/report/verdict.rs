@@ -84,6 +84,9 @@ fn still_in(member: &Member) -> bool {
     matches!(member.standing, Standing::In | Standing::Failed)
 }
 
+/// So many names a sentence can bear. Each of them has had lines of its own.
+const NAMES: usize = 8;
+
 /// The names, each once, in order; with the endpoint where one name stands for several.
 fn names(some: &[&Member], all: &[Member]) -> String {
     let mut names: Vec<String> = Vec::new();
@@ -100,5 +103,12 @@ fn names(some: &[&Member], all: &[Member]) -> String {
             names.push(name);
         }
     }
-    names.join(", ")
+    let more = names.len().saturating_sub(NAMES);
+    names.truncate(NAMES);
+    let names = names.join(", ");
+    if more > 0 {
+        format!("{names} and {more} more")
+    } else {
+        names
+    }
 }

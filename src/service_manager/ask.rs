@@ -24,6 +24,8 @@ const ASKED: &[(&str, &str)] = &[
     (UNIT, "SubState"),
     (UNIT, "Job"),
     (SERVICE, "Type"),
+    (SERVICE, "Restart"),
+    (SERVICE, "Result"),
     (SERVICE, "MainPID"),
     (SERVICE, "ControlPID"),
     (SERVICE, "NotifyAccess"),
@@ -158,6 +160,10 @@ fn hook(
         Some(other) => standing(other),
         None => own_standing(own, surroundings),
     };
+    let restart_waits = match other {
+        Some(other) => waits_to_restart(other),
+        None => job.is_none() && is_about_to_restart(own),
+    };
     let line = line(own);
     let access = text(own, "NotifyAccess").unwrap_or_default();
     Ok(Hook {
@@ -173,6 +179,7 @@ fn hook(
         } else {
             match (system, job) {
                 (Some("stopping"), _) => Some(Reason::Shutdown),
+                _ if restart_waits => Some(Reason::Ended),
                 (_, Some("restart" | "try-restart")) => Some(Reason::Restart),
                 (_, Some("stop")) => Some(Reason::Stop),
                 _ if application == Application::Gone => Some(Reason::Ended),
@@ -180,8 +187,25 @@ fn hook(
             }
         },
         application,
+        restart_waits,
         may_extend: access == "all" || (access == "exec" && line == Some(std::process::id())),
     })
+}
+
+/// Whether an application has ended and waits for its next start, and that for us.
+fn waits_to_restart(other: &Properties) -> bool {
+    text(other, "SubState").is_some_and(|state| state.starts_with("auto-restart"))
+}
+
+/// Whether a unit is in its last lines after a crash, and will start again after them (systemd.service(5), `Restart=`).
+fn is_about_to_restart(own: &Properties) -> bool {
+    let is = |name, values: &[&str]| text(own, name).is_some_and(|text| values.contains(&text.as_str()));
+    is("SubState", &["stop-post"])
+        && is(
+            "Restart",
+            &["always", "on-failure", "on-abnormal", "on-abort", "on-watchdog"],
+        )
+        && !is("Result", &["success"])
 }
 
 /// How the application stands whose own line runs us. Without `$MAINPID` it has ended, unless the unit has

@@ -59,6 +59,8 @@ pub struct Hook {
     pub reason: Option<Reason>,
     /// The application that stops.
     pub application: Application,
+    /// Whether the application has crashed and its next start waits for us.
+    pub restart_waits: bool,
     /// Whether systemd accepts `EXTEND_TIMEOUT_USEC=` from this process.
     pub may_extend: bool,
 }
@@ -120,10 +122,20 @@ pub enum Application {
 /// ended, on a host that is busy because much stops at once.
 const RESERVE: std::ops::RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(1);
 
+/// How long the next start of a crashed application is held up at most: it is gone, so nothing can be lost any more
+/// but time. A load balancer that has not been told by then learns of the crash by its health checks, as without us.
+const WHILE_A_RESTART_WAITS: Duration = Duration::from_millis(800);
+
 impl Hook {
     /// How long we may take, from the start of our process; `None` for ever.
     #[must_use]
     pub fn budget(&self) -> Option<Duration> {
+        let at_most = self.restart_waits.then_some(WHILE_A_RESTART_WAITS);
+        [self.allowed(), at_most].into_iter().flatten().min()
+    }
+
+    /// What the unit's timeout allows.
+    fn allowed(&self) -> Option<Duration> {
         let timeout = self.timeout?;
         // Of timeouts below a second, a fifth: less could not be kept by any host that is in use.
         let reserve = (timeout / 20)
@@ -145,6 +157,7 @@ mod tests {
             head_start,
             reason: None,
             application: Application::Unknown,
+            restart_waits: false,
             may_extend: false,
         }
     }
@@ -170,6 +183,17 @@ mod tests {
         assert_eq!(late.budget(), Some(Duration::from_secs(26)));
         let too_late = hook(Some(Duration::from_secs(5)), Duration::from_secs(9));
         assert_eq!(too_late.budget(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_restart_that_waits_is_not_held_up_by_what_a_stop_may_take() {
+        for timeout in [None, Some(Duration::from_secs(90))] {
+            let crashed = Hook {
+                restart_waits: true,
+                ..hook(timeout, Duration::ZERO)
+            };
+            assert_eq!(crashed.budget(), Some(WHILE_A_RESTART_WAITS));
+        }
     }
 
     #[test]

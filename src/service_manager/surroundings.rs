@@ -86,14 +86,19 @@ pub(super) fn earlier_than_us(pid: u32) -> Duration {
     }
 }
 
-/// How long a process has existed, by the kernel's account. To 10 ms, rounded up (proc(5), `starttime`).
+/// The grain of the kernel's account of when a process started (proc(5), `starttime`): `USER_HZ` is 100 on every
+/// architecture we build for.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How long a process has existed, by the kernel's account. Up to a [`TICK`] too little, which any reserve covers:
+/// too much would put moments into the log that the process has not reached yet.
 #[must_use]
 pub fn process_age(pid: u32) -> Option<Duration> {
     let ticks: u64 = stat(pid)?.get(19)?.parse().ok()?;
-    let started = Duration::from_millis(ticks * 10); // USER_HZ is 100 on every architecture we build for
+    let started = Duration::from_millis(ticks.checked_mul(10)?);
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
-    now.checked_sub(started)
+    Some(now.checked_sub(started)?.saturating_sub(TICK))
 }
 
 /// The fields of `/proc/PID/stat` from the third on: the command's name before them may hold anything.

@@ -5,8 +5,15 @@ use std::time::{Duration, Instant};
 
 use crate::rig::{App, DRAIN, Host, Load, address, eventually, median, unit};
 
-/// The middle of what a pause before a new start would add: none.
+/// No pause before a new start, and as many as there are crashes.
 const AT_ONCE: &str = "Restart=always\nRestartSec=0\n[Unit]\nStartLimitIntervalSec=0";
+
+/// What a stop waits for, and a crash must not.
+const FLOOR: &str = "min_wait = \"15s\"";
+
+/// One more load balancer, which does not answer.
+const DEAD: &str = "[[load_balancer]]\nname = \"dead\"\nprovider = \"haproxy\"\n\
+                    sockets = [\"/nowhere.sock\"]\nservers = [\"web/app1\"]";
 
 fn exited(host: &Host, unit: &str) -> Instant {
     host.machine.moment(unit, "ExecMainExitTimestampMonotonic")
@@ -124,6 +131,35 @@ fn a_stop_while_register_waits_still_leaves() {
 }
 
 #[test]
+fn one_load_balancer_that_never_answers_keeps_the_host_neither_out_of_the_others_nor_in_them() {
+    let host = Host::new();
+    host.machine
+        .write("/etc/lb-drain/app1.env", "LB_DRAIN_BUDGET=2s\n");
+    host.configure_with("app1", DEAD);
+    host.machine
+        .install_unit("app1.service", &unit("app1", &address("app1"), ""));
+    host.machine.systemctl_ok(&["enable", "--quiet", "lb-drain@app1"]);
+    let diary = host.diary("app1");
+    host.machine.systemctl_ok(&["start", "app1"]);
+    eventually("register has given up on one of them", || {
+        host.machine.standing("lb-drain@app1.service") == "active (exited) success"
+    });
+    assert_eq!(diary.states(), [0]);
+    host.machine.systemctl_ok(&["stop", "app1"]);
+    assert_eq!(diary.states(), [0, DRAIN]);
+    assert!(
+        diary.last_change() < exited(&host, "app1.service"),
+        "left before SIGTERM"
+    );
+    assert_eq!(host.machine.standing("app1.service"), "inactive (dead) success");
+    assert_eq!(
+        host.machine.standing("lb-drain@app1.service"),
+        "failed (failed) exit-code",
+        "the other one may still route here"
+    );
+}
+
+#[test]
 fn the_shutdown_of_the_machine_loses_no_request() {
     let host = Host::new();
     let _app2 = App::start(&host.network, "app2", "127.0.0.1:8082"); // on another machine
@@ -183,12 +219,11 @@ fn twenty_restarts_under_load_lose_nothing() {
 
 #[test]
 fn a_crash_is_delayed_by_less_than_a_second() {
-    let delays = |companion: bool| -> Vec<Duration> {
+    let delays = |keys: Option<&str>| -> Vec<Duration> {
         let host = Host::new();
-        if companion {
+        if let Some(keys) = keys {
             host.start_with_companion("app1", AT_ONCE);
-            // What a stop would wait for, and a crash must not.
-            host.configure_with("app1", "min_wait = \"15s\"");
+            host.configure_with("app1", keys);
         } else {
             host.machine
                 .start_unit("app1.service", &unit("app1", &address("app1"), AT_ONCE));
@@ -206,7 +241,7 @@ fn a_crash_is_delayed_by_less_than_a_second() {
             let starts = host
                 .machine
                 .moment("app1.service", "ExecMainStartTimestampMonotonic");
-            if companion {
+            if keys == Some(FLOOR) {
                 eventually("it is in rotation", || host.haproxy.admin_state("app1") == 0);
             }
             starts.saturating_duration_since(kills)
@@ -215,8 +250,12 @@ fn a_crash_is_delayed_by_less_than_a_second() {
         drop(load.finish());
         delays
     };
-    let (with, without) = (delays(true), delays(false));
-    println!("from the crash to the next start: {with:?} with the companion, {without:?} without");
-    let added = median(with).saturating_sub(median(without));
-    assert!(added <= Duration::from_secs(1), "the companion adds {added:?}");
+    let (without, with, dead) = (delays(None), delays(Some(FLOOR)), delays(Some(DEAD)));
+    println!(
+        "from the crash to the next start: {without:?} without the companion, {with:?} with it, {dead:?} while a load balancer does not answer"
+    );
+    for delayed in [with, dead] {
+        let added = median(delayed).saturating_sub(median(without.clone()));
+        assert!(added <= Duration::from_secs(1), "the companion adds {added:?}");
+    }
 }

@@ -14,9 +14,12 @@
 
 mod rig;
 
+mod aws;
+mod aws_trouble;
 mod bad_balancers;
 mod companion;
 mod graceful;
+mod http;
 mod installing;
 mod interruption;
 mod journal;
@@ -27,6 +30,7 @@ mod promptness;
 mod rehearsal;
 mod returning;
 mod sandboxes;
+mod secrets;
 mod states;
 mod sticky;
 mod timeouts;

@@ -11,6 +11,7 @@ use crate::rig::{App, DRAIN, Ended, Haproxy, Machine, Network, Setup, binary, lb
 
 /// Where clients connect over TCP.
 const FRONT: Setup<'static> = Setup {
+    app1: "",
     frontend: "bind 127.0.0.1:8000",
     backend: "",
     global: "",

@@ -26,9 +26,15 @@ impl Scene {
     }
 
     /// Runs `lb-drain` as a person does.
-    fn by_hand(&self, arguments: &str) {
-        let arguments: Vec<&str> = arguments.split(' ').chain(BALANCER.split(' ')).collect();
-        self.machine.run("/share/bin/lb-drain", &arguments);
+    fn by_hand(&self, arguments: &str) -> String {
+        let output = self
+            .machine
+            .command("/share/bin/lb-drain")
+            .args(arguments.split(' ').chain(BALANCER.split(' ')))
+            .output()
+            .expect("tests/rig/machine starts");
+        assert!(output.status.success(), "{arguments}: {output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     fn restart(&self) {
@@ -48,7 +54,12 @@ fn a_host_that_a_person_keeps_out_stays_out_until_a_person_brings_it_back() {
     scene
         .machine
         .start_unit("app1.service", &unit("app1", "127.0.0.1:8081", &hooks));
-    scene.by_hand("deregister --keep-out");
+    let said = scene.by_hand("deregister --keep-out");
+    assert!(
+        said.trim_end()
+            .ends_with("; it stays out until `lb-drain register` is run by hand"),
+        "{said}"
+    );
     assert_eq!(scene.haproxy.admin_state("app1"), DRAIN);
 
     scene.restart();
@@ -62,9 +73,10 @@ fn a_host_that_a_person_keeps_out_stays_out_until_a_person_brings_it_back() {
         "{journal}"
     );
 
-    // A reboot empties /run.
+    // A reboot stops it, and empties /run.
+    scene.machine.systemctl_ok(&["stop", "app1.service"]);
     scene.machine.run("rm", &["-rf", "/run/lb-drain"]);
-    scene.restart();
+    scene.machine.systemctl_ok(&["start", "app1.service"]);
     assert_eq!(scene.haproxy.admin_state("app1"), DRAIN, "a reboot is no person");
 
     scene.by_hand("register");

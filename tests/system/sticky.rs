@@ -11,6 +11,7 @@ use crate::rig::{App, DRAIN, Haproxy, Load, MAINT, Network, Setup, eventually, l
 const COOKIES: Setup<'static> = Setup {
     frontend: "",
     backend: "cookie SRV insert indirect nocache",
+    app1: "",
     global: "",
     level: "",
     master: false,

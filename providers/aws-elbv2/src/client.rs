@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::imds::client::error::ImdsError;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -18,7 +19,7 @@ use aws_sdk_elasticloadbalancingv2::config::timeout::TimeoutConfig;
 use aws_sdk_elasticloadbalancingv2::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
 
 use crate::api::Api;
-use crate::failure::{Failure, chain};
+use crate::failure::{Failure, causes, chain};
 use crate::metadata::Metadata;
 use crate::session::Aws;
 use crate::settings::Valid;
@@ -105,6 +106,11 @@ async fn standard_chain(
     SharedCredentialsProvider::new(builder.build().await)
 }
 
+/// Whether it is the instance metadata that failed to give credentials.
+fn of_metadata(error: &CredentialsError) -> bool {
+    causes(error).any(|cause| cause.is::<ImdsError>() || cause.to_string().contains("IMDS"))
+}
+
 /// Time-outs for what a library insists on having time-outs for. The engine's own are shorter: it bounds
 /// each call by what is left of the budget and by its patience with one attempt.
 fn timeouts(budget: Duration) -> TimeoutConfig {
@@ -139,6 +145,7 @@ impl InHand {
                 let failure = match &error {
                     // The end of the chain: nobody had any, so the instance's role is what is missing.
                     CredentialsError::CredentialsNotLoaded(_) => metadata.no_role().await,
+                    error if of_metadata(error) => metadata.no_role().await,
                     // The SDK's words for it are for its programmers.
                     CredentialsError::InvalidConfiguration(_) if chain(&error).contains("cargo feature") => {
                         Failure::lasting(
@@ -151,9 +158,12 @@ impl InHand {
                     }
                     _ => Failure::lasting(deed, chain(&error)),
                 };
-                return Err(failure.advise(
-                    "attach an IAM role to the instance, or give the unit AWS_PROFILE or credentials in its environment",
-                ));
+                return Err(match failure.remedy {
+                    Some(_) => failure,
+                    None => failure.advise(
+                        "attach an IAM role to the instance, or give the unit AWS_PROFILE or credentials in its environment",
+                    ),
+                });
             }
         };
         Ok(Self {

@@ -128,7 +128,11 @@ fn refused(action: &str, scope: &str, status: u16, code: &str, message: &str) ->
     let (kind, remedy) = match code {
         "Throttling" | "ThrottlingException" | "ThrottledException" | "RequestThrottled"
         | "RequestThrottledException" | "RequestLimitExceeded" | "TooManyRequestsException" | "SlowDown"
-        | "PriorRequestNotComplete" | "EC2ThrottledException" => (Kind::Throttled, String::new()),
+        | "PriorRequestNotComplete" | "EC2ThrottledException" => (
+            Kind::Throttled,
+            "AWS limits the calls of an account in a region: raise TimeoutStopSec=, or stop fewer hosts at once"
+                .to_owned(),
+        ),
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "NotAuthorized" => (
             Kind::Denied,
             format!("allow elasticloadbalancing:{action} on {scope} to the role of this host"),
@@ -210,6 +214,7 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
             "service error",
             "client error (Connect)",
             "io error",
+            "failed to load IMDS session token",
             "other",
         ];
         if idle.contains(&text.as_str()) || line.contains(&text) {

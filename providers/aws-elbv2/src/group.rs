@@ -71,6 +71,18 @@ impl Group {
         self.known().seen = Some(seen.to_vec());
     }
 
+    /// This host's registrations by the last answer, where there are any.
+    fn members(&self) -> Option<Vec<Entry>> {
+        let known = self.known();
+        let members = known
+            .seen
+            .iter()
+            .flatten()
+            .filter(|seen| seen.rotation != Rotation::NotAMember);
+        let entries: Vec<Entry> = members.map(|seen| seen.entry.clone()).collect();
+        (!entries.is_empty()).then_some(entries)
+    }
+
     /// This host's registrations, looked for where that has not been done yet.
     async fn seen(&self) -> Result<Vec<Seen>> {
         let known = self.known().seen.clone();
@@ -219,7 +231,9 @@ impl LoadBalancer for Group {
                     .advise("remove the record; the configuration then tells what to register"),
             )
         })?;
-        let entries = match recorded {
+        // Without a record, what is registered comes before what the configuration says: without a `port`, that
+        // would be a second registration, on the group's default port.
+        let entries = match recorded.or_else(|| self.members()) {
             Some(entries) => entries,
             None => vec![
                 ours::configured(&self.session, &self.reference)

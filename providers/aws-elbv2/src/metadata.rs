@@ -13,6 +13,9 @@ use crate::failure::{Failure, chain};
 /// The variable by which AWS's tools are told that there is no metadata service.
 const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
 
+/// What to do instead of attaching a role.
+const GIVE: &str = "give the unit AWS_PROFILE or credentials in its environment";
+
 /// The instance metadata service.
 #[derive(Debug, Clone)]
 pub(crate) struct Metadata {
@@ -55,24 +58,31 @@ impl Metadata {
 
     /// The instance's id, such as `i-0123456789abcdef0`.
     pub(crate) async fn instance_id(&self) -> Result<String, Failure> {
-        self.get("/latest/meta-data/instance-id", "the instance's id", "target_id")
-            .await
+        self.get(
+            "/latest/meta-data/instance-id",
+            "the instance's id",
+            "set `target_id`",
+        )
+        .await
     }
 
     /// The instance's region, such as `eu-west-1`.
     pub(crate) async fn region(&self) -> Result<String, Failure> {
-        self.get("/latest/meta-data/placement/region", "the region", "region")
+        self.get("/latest/meta-data/placement/region", "the region", "set `region`")
             .await
     }
 
     /// Why the instance's role gives no credentials, in the words of this crate: the SDK's chain swallows it.
     pub(crate) async fn no_role(&self) -> Failure {
         let failure = match self
-            .get("/latest/meta-data/iam/security-credentials/", "a role", "profile")
+            .get("/latest/meta-data/iam/security-credentials/", "a role", GIVE)
             .await
         {
-            Ok(role) => Failure::passing("", format!("gives no credentials for role {role}")),
-            Err(failure) if failure.why.ends_with("status 404") => Failure::lasting("", "tells of no role"),
+            Ok(role) => Failure::passing("", format!("they give no credentials for role {role}")),
+            Err(failure) if failure.why.ends_with("status 404") => {
+                Failure::lasting("", "they tell of no role")
+                    .advise(format!("attach an IAM role to the instance, or {GIVE}"))
+            }
             Err(failure) => failure,
         };
         Failure {
@@ -85,22 +95,23 @@ impl Metadata {
         }
     }
 
-    async fn get(&self, path: &'static str, what: &str, key: &str) -> Result<String, Failure> {
+    /// One value. `instead` is what to do where it cannot be had.
+    async fn get(&self, path: &'static str, what: &str, instead: &str) -> Result<String, Failure> {
         let deed = format!("could not learn {what} from the instance metadata");
         if std::env::var(DISABLED).is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
-            return Err(Failure::lasting(deed, format!("{DISABLED} is set")).advise(format!("set `{key}`")));
+            return Err(Failure::lasting(deed, format!("{DISABLED} is set")).advise(instead));
         }
         match self.client.get(path).await {
             Ok(text) if text.as_ref().trim().is_empty() => {
-                Err(Failure::passing(deed, "the answer is empty").advise(format!("set `{key}`")))
+                Err(Failure::passing(deed, "the answer is empty").advise(instead))
             }
             Ok(text) => Ok(text.as_ref().trim().to_owned()),
-            Err(error) => Err(explain(deed, key, &error)),
+            Err(error) => Err(explain(deed, instead, &error)),
         }
     }
 }
 
-fn explain(deed: String, key: &str, error: &ImdsError) -> Failure {
+fn explain(deed: String, instead: &str, error: &ImdsError) -> Failure {
     let status = match error {
         ImdsError::ErrorResponse(answer) => Some(answer.response().status().as_u16()),
         ImdsError::FailedToLoadToken(_) => token_status(error),
@@ -109,19 +120,18 @@ fn explain(deed: String, key: &str, error: &ImdsError) -> Failure {
     let asked_token = matches!(error, ImdsError::FailedToLoadToken(_));
     match status {
         Some(status) if status >= 500 || status == 429 => {
-            Failure::passing(deed, format!("it answers with status {status}"))
+            Failure::passing(deed, format!("they answer with status {status}"))
         }
-        Some(403) if asked_token => Failure::lasting(deed, "it is disabled (status 403)")
-            .advise(format!("enable the instance's metadata endpoint, or set `{key}`")),
+        Some(403) if asked_token => Failure::lasting(deed, "they are disabled (status 403)")
+            .advise(format!("enable the instance's metadata endpoint, or {instead}")),
         Some(status) if asked_token => Failure::lasting(
             deed,
-            format!("it gives no IMDSv2 token (status {status}); version 1 is not spoken"),
+            format!("they give no IMDSv2 token (status {status}); version 1 is not spoken"),
         )
-        .advise(format!("let `PUT /latest/api/token` through to it, or set `{key}`")),
-        Some(status) => Failure::lasting(deed, format!("it answers with status {status}"))
-            .advise(format!("set `{key}`")),
+        .advise(format!("let `PUT /latest/api/token` through to them, or {instead}")),
+        Some(status) => Failure::lasting(deed, format!("they answer with status {status}")).advise(instead),
         None => Failure::passing(deed, chain(error)).advise(format!(
-            "set `{key}` where this is no EC2 instance; in a container raise the instance's metadata hop limit to 2"
+            "{instead} where this is no EC2 instance; in a container raise the instance's metadata hop limit to 2"
         )),
     }
 }

@@ -117,6 +117,23 @@ async fn without_a_record_the_configuration_tells_what_to_register() {
         .expect("accepted");
 }
 
+/// A service that starts after a reboot: nothing is on record, and it is registered as it always was.
+#[tokio::test]
+async fn what_is_registered_is_not_registered_on_another_port_too() {
+    let (fake, arn) = web();
+    fake.set_state(&arn, INSTANCE_ID, 8080, "unhealthy", "Target.Timeout"); // it has only just started
+    let registered = fake.snapshot();
+    let balancer = one(settings(&fake, &[&arn]));
+    let (target, _) = find(&*balancer).await;
+    balancer.register(&target, None).await.expect("accepted");
+    assert_eq!(fake.snapshot(), registered);
+    fake.drain(&arn, INSTANCE_ID, 8080);
+    let balancer = one(settings(&fake, &[&arn]));
+    let (target, _) = find(&*balancer).await;
+    balancer.register(&target, None).await.expect("accepted");
+    assert_eq!(fake.snapshot(), registered.replace("unhealthy", "healthy"));
+}
+
 #[tokio::test]
 async fn without_a_port_the_groups_default_is_registered_and_seen() {
     let (fake, arn) = web();

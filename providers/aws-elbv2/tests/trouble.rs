@@ -342,7 +342,11 @@ async fn an_instance_without_a_role_has_no_credentials() {
     says(
         &error,
         Lifetime::Permanent,
-        &["has no AWS credentials", "tells of no role", "attach an IAM role"],
+        &[
+            "has no AWS credentials",
+            "they tell of no role",
+            "attach an IAM role",
+        ],
     );
 }
 

@@ -48,7 +48,7 @@ pub struct Settings {
 
 /// User and password of basic authentication.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{ user = …, password = … }")]
 pub(crate) struct Basic {
     pub(crate) user: Text,
     pub(crate) password: Source,

@@ -86,6 +86,7 @@ fn budget(runner: &Unit, timeout: Duration) -> Duration {
         head_start: Duration::ZERO,
         reason: None,
         application: Application::Unknown,
+        restart_waits: false,
         may_extend: false,
     };
     hook.budget().unwrap_or(timeout)

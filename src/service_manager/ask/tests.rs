@@ -129,6 +129,30 @@ fn a_companion_goes_by_the_applications_unit_not_by_its_own() {
 }
 
 #[test]
+fn a_restart_that_waits_is_known_for_a_companion_and_for_the_units_own_last_lines() {
+    let companion = unit(&[("Type", "oneshot"), ("Id", "lb-drain@web.service")], &[]);
+    let by = |state: &str| {
+        let other = unit(&[("ActiveState", "activating"), ("SubState", state)], &[]);
+        let hook = hook(&companion, Some(&other), Some("stop"), Some("running"), &ended()).expect("a hook");
+        (hook.restart_waits, hook.reason)
+    };
+    assert_eq!(by("auto-restart"), (true, Some(Reason::Ended)));
+    assert_eq!(by("failed"), (false, Some(Reason::Stop)));
+
+    let own = |result, restart| {
+        let texts = [
+            ("SubState", "stop-post"),
+            ("Result", result),
+            ("Restart", restart),
+        ];
+        of(&unit(&texts, &[]), &ended()).restart_waits
+    };
+    assert!(own("core-dump", "always"));
+    assert!(!own("core-dump", "no"));
+    assert!(!own("success", "always"), "a stop");
+}
+
+#[test]
 fn only_the_line_that_runs_counts_as_ours() {
     let started_by_systemd = |pid| Surroundings {
         exec_pid: Some(pid),

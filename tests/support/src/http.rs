@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -106,6 +107,8 @@ impl Reply {
 #[derive(Debug)]
 pub struct Fake {
     place: Place,
+    /// The listening socket, as something that can be shut down.
+    listening: Open,
     asked: Arc<Mutex<Vec<Asked>>>,
     running: Arc<Running>,
     accepting: Option<JoinHandle<()>>,
@@ -167,7 +170,8 @@ impl Fake {
     ) -> Self {
         let listener = TcpListener::bind(address).expect("a free port");
         let place = Place::Tcp(listener.local_addr().expect("bound"), tls.is_some());
-        let (mut fake, answer) = Self::new(place, answer);
+        let listening = OwnedFd::from(listener.try_clone().expect("one more handle"));
+        let (mut fake, answer) = Self::new(place, Open::Tcp(listening.into()), answer);
         let (asked, running) = (Arc::clone(&fake.asked), Arc::clone(&fake.running));
         fake.accepting = Some(thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -199,7 +203,9 @@ impl Fake {
     /// Where there can be no socket at `path`.
     pub fn start_unix(path: &Path, answer: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
         let listener = UnixListener::bind(path).expect("a free path");
-        let (mut fake, answer) = Self::new(Place::Unix(path.to_owned()), answer);
+        let listening = OwnedFd::from(listener.try_clone().expect("one more handle"));
+        let place = Place::Unix(path.to_owned());
+        let (mut fake, answer) = Self::new(place, Open::Unix(listening.into()), answer);
         let (asked, running) = (Arc::clone(&fake.asked), Arc::clone(&fake.running));
         fake.accepting = Some(thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -218,9 +224,10 @@ impl Fake {
         fake
     }
 
-    fn new<A>(place: Place, answer: A) -> (Self, Arc<Mutex<A>>) {
+    fn new<A>(place: Place, listening: Open, answer: A) -> (Self, Arc<Mutex<A>>) {
         let fake = Self {
             place,
+            listening,
             asked: Arc::default(),
             running: Arc::default(),
             accepting: None,
@@ -282,11 +289,8 @@ impl Fake {
 impl Drop for Fake {
     fn drop(&mut self) {
         self.running.ended.store(true, Ordering::SeqCst);
-        // Whether these succeed does not matter: what is closed already needs no closing.
-        match &self.place {
-            Place::Tcp(address, _) => drop(TcpStream::connect_timeout(address, Duration::from_secs(1))),
-            Place::Unix(path) => drop(UnixStream::connect(path)),
-        }
+        // Ends the wait for connections; to connect to it would need the network namespace that it listens in.
+        self.listening.close();
         // Until it has ended, the kernel still accepts connections for it.
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();

@@ -2,6 +2,7 @@
 
 pub mod balancer;
 pub mod behaviour;
+pub mod caddy;
 pub mod certificates;
 pub mod elbv2;
 pub mod haproxy;
@@ -9,5 +10,6 @@ pub mod http;
 pub mod http1;
 pub mod imds;
 pub mod moto;
+pub mod nginx;
 mod server;
 pub mod slow_service;

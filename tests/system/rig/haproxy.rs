@@ -24,6 +24,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) frontend: &'a str,
     /// More lines of the backend `web`.
     pub(crate) backend: &'a str,
+    /// Where `app1` listens; 127.0.0.1:8081 where this is empty.
+    pub(crate) app1: &'a str,
     /// More lines of `global`.
     pub(crate) global: &'a str,
     /// The level of the admin socket; `admin` where this is empty.
@@ -33,7 +35,7 @@ pub(crate) struct Setup<'a> {
 }
 
 /// One with a frontend and an admin socket in its folder, and a backend `web` with the servers `app1`
-/// (127.0.0.1:8081) and `app2` (127.0.0.1:8082).
+/// (127.0.0.1:8081, or as the test wants) and `app2` (127.0.0.1:8082).
 pub(crate) struct Haproxy {
     process: Child,
     folder: PathBuf,
@@ -165,6 +167,11 @@ fn text(folder: &Path, setup: &Setup<'_>) -> String {
     } else {
         setup.level
     };
+    let app1 = if setup.app1.is_empty() {
+        "127.0.0.1:8081"
+    } else {
+        setup.app1
+    };
     let Setup {
         frontend,
         backend,
@@ -190,7 +197,7 @@ frontend front
     default_backend web
 backend web
     {backend}
-    server app1 127.0.0.1:8081 cookie app1
+    server app1 {app1} cookie app1
     server app2 127.0.0.1:8082 cookie app2
 "
     )

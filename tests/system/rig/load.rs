@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -11,6 +11,15 @@ use std::time::{Duration, Instant};
 use lb_drain_test_support::http1::Connection;
 
 use super::{Haproxy, eventually};
+
+/// Where clients connect to.
+#[derive(Debug, Clone)]
+pub(crate) struct Front {
+    pub(crate) socket: PathBuf,
+    /// Whether it may close a connection that idles in the very moment of the next request. Every client then asks
+    /// again on a new one (RFC 9112, section 9.3.1), and so do these.
+    pub(crate) may_close_idle: bool,
+}
 
 /// How one request ended.
 #[derive(Debug, Clone)]
@@ -39,15 +48,24 @@ impl Load {
     /// So many clients for each of these HAProxys, with requests of 0 to `longest` (the short ones more often, as in
     /// life: half take less than a quarter of it), each with these header lines.
     pub(crate) fn start(balancers: &[&Haproxy], clients: usize, longest: Duration, headers: &[&str]) -> Self {
+        let fronts = balancers.iter().map(|balancer| Front {
+            socket: balancer.front(),
+            may_close_idle: false,
+        });
+        Self::on(fronts.collect(), clients, longest, headers)
+    }
+
+    /// As [`Load::start`], for load balancers of any make.
+    pub(crate) fn on(fronts: Vec<Front>, clients: usize, longest: Duration, headers: &[&str]) -> Self {
         let shared = Arc::new(Shared {
             over: AtomicBool::new(false),
             answered: AtomicUsize::new(0),
             answers: Mutex::new(Vec::new()),
         });
         let headers: Vec<String> = headers.iter().map(|line| (*line).to_owned()).collect();
-        let clients = balancers
-            .iter()
-            .flat_map(|balancer| (0..clients).map(|_| balancer.front()))
+        let clients = fronts
+            .into_iter()
+            .flat_map(|front| (0..clients).map(move |_| front.clone()))
             .enumerate()
             .map(|(number, front)| {
                 let (shared, headers) = (Arc::clone(&shared), headers.clone());
@@ -62,6 +80,11 @@ impl Load {
         eventually(&format!("{requests} requests have ended"), || {
             self.shared.answered.load(Ordering::Relaxed) >= requests
         });
+    }
+
+    /// Waits until so many more requests have ended.
+    pub(crate) fn wait_for_more(&self, requests: usize) {
+        self.wait_for(self.shared.answered.load(Ordering::Relaxed) + requests);
     }
 
     /// Lets every client finish its request, and tells how all went.
@@ -117,12 +140,16 @@ impl Report {
     }
 }
 
-fn client(number: usize, front: &PathBuf, longest: Duration, headers: &[String], shared: &Shared) {
+fn client(number: usize, front: &Front, longest: Duration, headers: &[String], shared: &Shared) {
     let mut dice = Dice::new(number as u64 + 1);
     let mut connection = None;
     while !shared.over.load(Ordering::Relaxed) {
         let delay = longest.mul_f64(dice.roll().powi(2));
-        let outcome = request(&mut connection, front, delay, headers);
+        let on_kept = connection.is_some();
+        let mut outcome = request(&mut connection, &front.socket, delay, headers);
+        if on_kept && front.may_close_idle && outcome.as_ref().is_err_and(closed) {
+            outcome = request(&mut connection, &front.socket, delay, headers);
+        }
         let (by, failure) = match outcome {
             Ok(by) => (by, None),
             Err(error) => {
@@ -143,10 +170,16 @@ fn client(number: usize, front: &PathBuf, longest: Duration, headers: &[String],
     }
 }
 
+/// Whether the connection ended instead of an answer.
+fn closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    [BrokenPipe, ConnectionReset, UnexpectedEof].contains(&error.kind())
+}
+
 /// Sends one request, on the connection of the one before where there is one, and returns who answered it.
 fn request(
     connection: &mut Option<Connection<UnixStream>>,
-    front: &PathBuf,
+    front: &Path,
     delay: Duration,
     headers: &[String],
 ) -> io::Result<String> {

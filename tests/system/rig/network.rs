@@ -1,10 +1,14 @@
 //! A network namespace: loopback and nothing else, for one test.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use rustix::process::geteuid;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Its own loopback, where fixed ports collide with nobody's, and its own empty `/run`, so that what
 /// `lb-drain` records there is neither the host's nor another test's. Ends with the test, even when it is killed.
@@ -45,6 +49,19 @@ impl Network {
             .arg("--")
             .arg(program);
         command
+    }
+
+    /// Does this on a thread in here: the fakes that it starts listen in here, for as long as they live.
+    pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let namespace = File::open(format!("/proc/{}/ns/net", self.holder.id())).expect("the holder runs");
+        thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+                    .expect("root may go anywhere");
+                work()
+            });
+            inside.join().expect("no panic in there")
+        })
     }
 
     /// Runs a command in here to its end, which must be a success.

@@ -22,9 +22,15 @@ pub(crate) fn binary() -> PathBuf {
 
 /// Starts it in this network.
 pub(crate) fn lb_drain(network: &Network, arguments: &[&str]) -> Running {
+    lb_drain_with(network, &[], arguments)
+}
+
+/// Starts it in this network, with these variables besides those of the test.
+pub(crate) fn lb_drain_with(network: &Network, variables: &[(&str, &str)], arguments: &[&str]) -> Running {
     let mut command = network.command(binary());
     command
         .args(arguments)
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

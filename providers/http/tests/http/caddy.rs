@@ -4,25 +4,16 @@ use std::process::Command;
 use std::time::Duration;
 
 use lb_drain_api::Severity;
-use serde_json::json;
+use lb_drain_test_support::caddy::{config, yours};
 
 use crate::load::{At, Server, Traffic, drain, service};
 use crate::recipes::recipe;
 use crate::support::{before, come_back, connect, leave};
 
-/// Caddy in a directory of its own, its admin API and its listener on unix sockets: two tests on one port would
-/// share it.
+/// Caddy in a directory of its own.
 fn caddy(directory: &tempfile::TempDir, upstreams: [u16; 2]) -> Option<(Server, At)> {
-    let at = |name: &str| format!("unix/{}", directory.path().join(name).display());
-    let dial = upstreams.map(|port| json!({"dial": format!("127.0.0.1:{port}"), "max_requests": 1000}));
-    let proxy = json!({"handler": "reverse_proxy", "upstreams": dial, "load_balancing": {"selection_policy": {"policy": "round_robin"}}});
-    // Names the upstreams once more, so that Caddy goes on counting when ours has left.
-    let parked = json!({"match": [{"host": ["lb-drain.invalid"]}], "handle": [proxy]});
-    let config = json!({
-        "admin": {"listen": at("admin")},
-        "logging": {"logs": {"default": {"level": "WARN"}}},
-        "apps": {"http": {"servers": {"srv0": {"automatic_https": {"disable": true}, "listen": [at("http")], "routes": [{"handle": [proxy]}, parked]}}}},
-    });
+    let upstreams = upstreams.map(|port| format!("127.0.0.1:{port}"));
+    let config = config(directory.path(), &upstreams);
     let file = directory.path().join("config.json");
     std::fs::write(&file, config.to_string()).unwrap();
     let home = ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"].map(|name| (name, directory.path()));
@@ -40,18 +31,8 @@ async fn a_host_leaves_caddy_under_load_and_comes_back_and_no_request_fails() {
         return;
     };
     at.wait_for(&["ours", "other"]);
-    let admin = format!("unix:{}:", directory.path().join("admin").display());
-    let keys = recipe(
-        "caddy",
-        &[
-            ("http://{admin}", &admin),
-            (r#"# headers = { Host = "" }"#, r#"headers = { Host = "" }"#),
-            (
-                r#"dial = "{ip}:{port}""#,
-                &format!(r#"dial = "127.0.0.1:{}""#, ours.port()),
-            ),
-        ],
-    );
+    let yours = yours(directory.path(), &format!("127.0.0.1:{}", ours.port()));
+    let keys = recipe("caddy", &yours.each_ref().map(|(from, to)| (*from, to.as_str())));
     let findings = connect(&keys).check().await;
     assert!(
         findings.iter().all(|finding| finding.severity == Severity::Fine),

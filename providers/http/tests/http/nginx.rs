@@ -5,30 +5,18 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use lb_drain_test_support::nginx::config;
+
 use crate::load::{At, Server, Traffic};
 use crate::recipes::recipe;
 use crate::support::{come_back, connect, is_temporary, leave};
 
-/// nginx as an application: it answers with its name, and its health check fails while the file `drain` is
-/// there, which `PUT` and `DELETE` of `/-/drain` make and remove.
+/// nginx as an application that answers with its name.
 fn nginx(directory: &Path, name: &str) -> Option<Server> {
     let home = directory.join(name);
     std::fs::create_dir_all(home.join("switch")).unwrap();
-    let config = format!(
-        "daemon off; master_process off; worker_processes 1; pid {home}/pid; error_log {home}/errors;\n\
-         events {{ }}\n\
-         http {{\n\
-           access_log off; client_body_temp_path {home}/body; proxy_temp_path {home}/proxy;\n\
-           fastcgi_temp_path {home}/fastcgi; uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;\n\
-           server {{\n\
-             listen unix:{home}/socket;\n\
-             location / {{ return 200 {name}; }}\n\
-             location = /health {{ if (-f {home}/switch/drain) {{ return 503; }} return 200 well; }}\n\
-             location = /-/drain {{ alias {home}/switch/drain; dav_methods PUT DELETE; }}\n\
-           }}\n\
-         }}\n",
-        home = home.display(),
-    );
+    let at = home.display().to_string();
+    let config = config(&at, &format!("unix:{at}/socket"), &format!("return 200 {name}"));
     let file = home.join("nginx.conf");
     std::fs::write(&file, config).unwrap();
     let mut command = Command::new("nginx");

@@ -251,6 +251,7 @@ fn a_restart_of_a_drained_service_loses_nothing_and_one_of_a_busy_service_is_cau
     let troubles = report["troubles"].to_string();
     for says in [
         "systemctl restart app1.service failed",
+        "nothing listens on port 8081",
         "this host is out",
         "run lb-drain register",
     ] {

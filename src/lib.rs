@@ -13,6 +13,8 @@ mod guard;
 mod main_process;
 pub mod record;
 pub mod registry;
+#[cfg(feature = "rehearse")]
+pub mod rehearse;
 pub mod report;
 pub mod service_manager;
 pub mod unit_file;

@@ -14,11 +14,6 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// A `GET` of `target`.
-    pub(crate) fn get(target: &str) -> Self {
-        Self::new(format!("GET {target} HTTP/1.1\r\nhost: demo\r\n\r\n"), "")
-    }
-
     /// An answer; `headers` are whole lines.
     pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Self {
         let length = body.len();

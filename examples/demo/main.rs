@@ -19,6 +19,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
+use lb_drain::rehearse::page::html;
+use lb_drain::rehearse::{Rehearsal, text};
 use tokio::signal::unix::{SignalKind, signal};
 
 use balancer::Balancer;
@@ -99,10 +101,20 @@ async fn demo(options: &Options) -> Result<ExitCode> {
     };
     let mut stories = Vec::new();
     for way in Way::ALL {
-        stories.push(ways::tell(way, &mut stage, &screen).await?);
+        let story = ways::tell(way, &mut stage, &screen).await?;
+        screen.print("");
+        for line in text::lines(&story.rehearsal) {
+            screen.print(&line);
+        }
+        stories.push(story);
     }
 
     let verdict = table::print(&stories, started.elapsed(), &screen);
+    let page = tool::beside_the_demo("demo.html")?;
+    let about = format!("{}; {}", stage.balancer.about, clients::ABOUT);
+    let rehearsals: Vec<Rehearsal> = stories.into_iter().map(|story| story.rehearsal).collect();
+    std::fs::write(&page, html("One service stopped three ways", &about, &rehearsals))?;
+    screen.print(&format!("The same as a page, with timelines: {}", page.display()));
     drop((stage, app2));
     Ok(if verdict {
         ExitCode::SUCCESS

@@ -18,9 +18,6 @@ use crate::{Result, children};
 pub(crate) const ABOUT: &str =
     "two copies, app1 and app2; a request takes 0 to 2 s; SIGTERM ends a copy at once";
 
-/// The header that says which copy answered.
-pub(crate) const ANSWERED_BY: &str = "x-answered-by";
-
 /// One copy of the service, a process of its own.
 pub(crate) struct Service {
     pub(crate) name: &'static str,
@@ -88,26 +85,25 @@ pub(crate) async fn run(name: &str, port: u16) -> Result<Infallible> {
     children::end_with_parent()?;
     let listener = reusable_socket((Ipv4Addr::LOCALHOST, port).into())?.listen(1024)?;
     println!("{name} listens on port {port}");
-    serve(name, listener).await
+    serve(listener).await
 }
 
-async fn serve(name: &str, listener: TcpListener) -> Result<Infallible> {
+async fn serve(listener: TcpListener) -> Result<Infallible> {
     loop {
         let (stream, _) = listener.accept().await?;
-        let name = name.to_owned();
         // A connection that breaks concerns nobody else.
-        tokio::spawn(async move { answer(&name, stream).await.ok() });
+        tokio::spawn(async move { answer(stream).await.ok() });
     }
 }
 
-async fn answer(name: &str, stream: TcpStream) -> io::Result<()> {
+async fn answer(stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     while let Some(request) = Message::read(&mut stream).await? {
         let millis = request.subject().trim_start_matches('/').split(' ').next();
         let millis = millis.and_then(|millis| millis.parse().ok()).unwrap_or(0);
         tokio::time::sleep(Duration::from_millis(millis)).await;
-        let answer = Message::answer("200 OK", &format!("{ANSWERED_BY}: {name}\r\n"), "done\n");
+        let answer = Message::answer("200 OK", "", "done\n");
         stream.write_all(&answer.bytes).await?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -42,6 +43,13 @@ pub(crate) async fn build() -> Result<PathBuf> {
     }
 }
 
+/// A file where cargo put the demo: `target/release/demo.html`.
+pub(crate) fn beside_the_demo(name: &str) -> Result<PathBuf> {
+    let demo = std::env::current_exe()?;
+    let folder = demo.ancestors().nth(2);
+    Ok(folder.ok_or("the demo has no folder")?.join(name))
+}
+
 /// `lb-drain`, and what it keeps between two runs.
 pub(crate) struct LbDrain {
     program: PathBuf,
@@ -55,8 +63,8 @@ impl LbDrain {
         Ok(Self { program, state })
     }
 
-    /// Runs it with `arguments`, shows its lines as they come, and returns its exit code.
-    pub(crate) async fn run(&self, arguments: &[&str], screen: &Screen) -> Result<i32> {
+    /// Runs it with `arguments`, shows its lines as they come, and returns its exit code and what it reports.
+    pub(crate) async fn run(&self, arguments: &[&str], screen: &Screen) -> Result<(i32, Value)> {
         let mut command = Command::new(&self.program);
         // Settings of the reader's own have no place here, nor have traces of the demo in theirs.
         for (name, _) in std::env::vars_os() {
@@ -67,7 +75,9 @@ impl LbDrain {
         let mut child = command
             .env("LB_DRAIN_STATE_DIR", self.state.path())
             .args(arguments)
+            .env("LB_DRAIN_OUTPUT", "json")
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -78,9 +88,12 @@ impl LbDrain {
                 screen.quote(&line);
             }
         }
-        let status = child.wait().await?;
-        status
+        // One line, which fits into the pipe.
+        let ended = child.wait_with_output().await?;
+        let code = ended
+            .status
             .code()
-            .ok_or_else(|| format!("lb-drain was killed: {status}").into())
+            .ok_or_else(|| format!("lb-drain was killed: {}", ended.status))?;
+        Ok((code, serde_json::from_slice(&ended.stdout)?))
     }
 }

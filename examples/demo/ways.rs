@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use lb_drain::rehearse::advice::{Ground, advice};
+use lb_drain::rehearse::{Deeds, Figures, Phase, Recorder, Rehearsal};
 use lb_drain_api::duration::human;
+use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::Result;
 use crate::balancer::{BACKEND, Balancer};
-use crate::clients::{Load, Request};
 use crate::screen::Screen;
 use crate::service::Service;
 use crate::tool::LbDrain;
+use crate::{Result, clients};
 
 /// The stop begins after this: the slowest request takes 2 s, so by then as many are in flight as ever.
 const STOP_AT: Duration = Duration::from_millis(2500);
@@ -46,19 +48,9 @@ pub(crate) struct Stage {
 /// What happened under one way.
 pub(crate) struct Story {
     pub(crate) way: Way,
-    pub(crate) stop: Stop,
-    pub(crate) requests: Vec<Request>,
-}
-
-/// One stop of the copy. Times count from the start of the load.
-pub(crate) struct Stop {
-    pub(crate) began: Duration,
-    /// When what runs before SIGTERM had ended, and SIGTERM was sent.
-    pub(crate) hook_ended: Duration,
-    /// What runs before SIGTERM ended with this exit code.
-    pub(crate) hook_code: i32,
-    /// When the process was gone.
-    pub(crate) ended: Duration,
+    /// How long the stop took, from the first step to the end of the process.
+    pub(crate) stop_took: Duration,
+    pub(crate) rehearsal: Rehearsal,
 }
 
 impl Way {
@@ -78,85 +70,144 @@ impl Way {
 pub(crate) async fn tell(way: Way, stage: &mut Stage, screen: &Screen) -> Result<Story> {
     let number = Way::ALL.iter().take_while(|each| **each != way).count() + 1;
     screen.heading(&format!("{number} of {}: {}", Way::ALL.len(), way.title()));
-    let load = Load::start(stage.balancer.front);
-    let stop = screen
-        .watch(perform(way, stage, &load, screen), || load.status())
+    let recorder = clients::start(stage.balancer.front, stage.app1.address)?;
+    let mut deeds = Deeds::default();
+    let stop_took = screen
+        .watch(perform(way, stage, &recorder, &mut deeds, screen), || {
+            clients::status(&recorder)
+        })
         .await?;
+    let recorded = recorder.finish().await;
+    let figures = Figures::new(&recorded, &deeds);
+    // Only the one that watches learns what to write.
+    let advice = match way {
+        Way::LbDrain => advice(
+            &figures,
+            Ground {
+                floor: Duration::ZERO,
+                quiet: Duration::ZERO,
+            },
+        ),
+        Way::SigtermOnly | Way::FixedSleep => Vec::new(),
+    };
     Ok(Story {
         way,
-        stop,
-        requests: load.into_requests(),
+        stop_took,
+        rehearsal: Rehearsal {
+            title: way.title(),
+            aim: clients::ABOUT.to_owned(),
+            rate: clients::RATE,
+            recorded,
+            deeds,
+            figures,
+            advice,
+        },
     })
 }
 
-async fn perform(way: Way, stage: &mut Stage, load: &Load, screen: &Screen) -> Result<Stop> {
-    screen.event(load.elapsed(), "the clients start");
+/// Returns how long the stop took.
+async fn perform(
+    way: Way,
+    stage: &mut Stage,
+    recorder: &Recorder,
+    deeds: &mut Deeds,
+    screen: &Screen,
+) -> Result<Duration> {
+    screen.event(recorder.now(), "the clients start");
     sleep(STOP_AT).await;
 
-    let began = load.elapsed();
-    let hook_code = before_stop(way, stage, load, screen).await?;
-    let hook_ended = load.elapsed();
+    let began = recorder.now();
+    before_stop(way, stage, recorder, deeds, screen).await?;
+    let hook_ended = recorder.enter(Phase::Restarting);
     screen.event(hook_ended, "SIGTERM to app1");
     stage.app1.terminate().await?;
-    let ended = load.elapsed();
+    let ended = recorder.now();
     let took = human(ended - began);
     screen.event(ended, &format!("app1 is gone; its stop took {took}"));
 
     sleep(AWAY).await;
     stage.app1.restart().await?;
-    screen.event(load.elapsed(), "app1 is started again");
-    after_start(way, stage, load, screen).await?;
+    let returning = recorder.enter(Phase::Returning);
+    deeds.returning = Some(returning);
+    screen.event(returning, "app1 is started again");
+    after_start(way, stage, recorder, screen).await?;
     stage.balancer.all_up().await?;
-    screen.event(load.elapsed(), "app1 is in rotation again");
+    let after = recorder.enter(Phase::After);
+    screen.event(after, "app1 is in rotation again");
 
-    load.sent().await;
+    sleep(clients::LASTS.saturating_sub(recorder.now())).await;
+    // Where this host's connections cannot be seen, nobody knows.
+    deeds.back = recorder.arrived_since(returning).unwrap_or(None);
     screen.event(
-        load.elapsed(),
+        recorder.now(),
         "the last request is sent; the last answers are to come",
     );
-    load.finished().await;
-    screen.event(load.elapsed(), &load.status());
-    Ok(Stop {
-        began,
-        hook_ended,
-        hook_code,
-        ended,
-    })
+    Ok(ended - began)
 }
 
-/// What runs before SIGTERM, as a unit's `ExecStop=` would. Returns its exit code.
-async fn before_stop(way: Way, stage: &Stage, load: &Load, screen: &Screen) -> Result<i32> {
+/// What runs before SIGTERM, as a unit's `ExecStop=` would.
+async fn before_stop(
+    way: Way,
+    stage: &Stage,
+    recorder: &Recorder,
+    deeds: &mut Deeds,
+    screen: &Screen,
+) -> Result<()> {
     match way {
-        Way::SigtermOnly => Ok(0),
+        Way::SigtermOnly => Ok(()),
         Way::FixedSleep => {
             let command = set_state("drain");
             let nap = human(FIXED_SLEEP);
-            screen.event(load.elapsed(), &format!("\"{command}\", then sleep for {nap}"));
+            deeds.leaving = Some(recorder.enter(Phase::Leaving));
+            screen.event(recorder.now(), &format!("\"{command}\", then sleep for {nap}"));
             stage.balancer.tell(&command).await?;
+            deeds.out = Some(recorder.now());
             sleep(FIXED_SLEEP).await;
-            Ok(0)
+            Ok(())
         }
-        Way::LbDrain => lb_drain(&["deregister"], stage, load, screen).await,
+        Way::LbDrain => {
+            let began = recorder.enter(Phase::Leaving);
+            deeds.leaving = Some(began);
+            let (code, report) = lb_drain(&["deregister"], stage, recorder, screen).await?;
+            if code != 0 {
+                deeds.troubles.push(format!(
+                    "lb-drain ended with exit code {code}, which must not happen here"
+                ));
+            }
+            let entry = &report["load_balancers"][0];
+            let at = |name: &str| Some(began + Duration::from_millis(entry[name].as_u64()?));
+            deeds.out = at("deregistered_ms");
+            deeds.drained = at("drained_ms");
+            deeds.evidence = deeds
+                .drained
+                .map(|_| "the load balancer reports nothing in flight".to_owned());
+            Ok(())
+        }
     }
 }
 
 /// What runs after the start, as a unit's `ExecStartPost=` would.
-async fn after_start(way: Way, stage: &Stage, load: &Load, screen: &Screen) -> Result<()> {
+async fn after_start(way: Way, stage: &Stage, recorder: &Recorder, screen: &Screen) -> Result<()> {
     match way {
         Way::SigtermOnly => Ok(()),
         Way::FixedSleep => {
             let command = set_state("ready");
-            screen.event(load.elapsed(), &format!("\"{command}\""));
+            screen.event(recorder.now(), &format!("\"{command}\""));
             stage.balancer.tell(&command).await
         }
-        Way::LbDrain => match lb_drain(&["register", "--wait"], stage, load, screen).await? {
-            0 => Ok(()),
-            code => Err(format!("lb-drain register ended with exit code {code}").into()),
+        Way::LbDrain => match lb_drain(&["register", "--wait"], stage, recorder, screen).await? {
+            (0, _) => Ok(()),
+            (code, _) => Err(format!("lb-drain register ended with exit code {code}").into()),
         },
     }
 }
 
-async fn lb_drain(verb: &[&str], stage: &Stage, load: &Load, screen: &Screen) -> Result<i32> {
+async fn lb_drain(
+    verb: &[&str],
+    stage: &Stage,
+    recorder: &Recorder,
+    screen: &Screen,
+) -> Result<(i32, Value)> {
     let socket = stage.balancer.socket.to_string_lossy();
     let server = format!("{BACKEND}/{}", stage.app1.name);
     let port = stage.app1.address.port().to_string();
@@ -167,7 +218,7 @@ async fn lb_drain(verb: &[&str], stage: &Stage, load: &Load, screen: &Screen) ->
         ["--budget", BUDGET],
     ];
     let arguments = [verb, options.as_flattened()].concat();
-    screen.event(load.elapsed(), &format!("lb-drain {}", arguments.join(" ")));
+    screen.event(recorder.now(), &format!("lb-drain {}", arguments.join(" ")));
     stage.lb_drain.run(&arguments, screen).await
 }
 

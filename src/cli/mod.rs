@@ -1,6 +1,8 @@
 //! The command line: raw input, which `config` turns into validated settings.
 
 mod balancers;
+#[cfg(feature = "rehearse")]
+mod rehearse;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
 use lb_drain_api::duration;
 
 pub use balancers::BalancerFlags;
+#[cfg(feature = "rehearse")]
+pub use rehearse::Rehearse;
 
 /// Take this host out of its load balancers before its service stops.
 #[derive(Debug, Parser)]
@@ -66,6 +70,14 @@ pub enum Command {
     /// A drop-in for a unit of your own that has the time, else the companion lb-drain@.service. The times fit
     /// the load balancers' delays, and the unit's own ExecStop= and TimeoutStopSec=.
     Unit(UnitFile),
+    /// A drain test: requests through the load balancer while this host leaves and comes back
+    ///
+    /// Sends requests at a steady rate, takes this host out as `deregister` does, watches what still arrives
+    /// here, and brings it back as `register` does. Reports what failed and when, and what to write:
+    /// min_wait, budget, TimeoutStopSec=. Ctrl-C brings the host back first, and so does every error.
+    #[cfg(feature = "rehearse")]
+    #[command(after_help = rehearse::EXIT_CODES)]
+    Rehearse(Rehearse),
 }
 
 impl Command {
@@ -78,6 +90,8 @@ impl Command {
             Self::Status(options) => &options.common,
             Self::Check(options) => &options.common,
             Self::Unit(options) => &options.common,
+            #[cfg(feature = "rehearse")]
+            Self::Rehearse(options) => &options.common,
         }
     }
 

@@ -4,6 +4,8 @@ mod check;
 mod deregister;
 mod preview;
 mod register;
+#[cfg(feature = "rehearse")]
+mod rehearse;
 mod session;
 mod status;
 mod unit;
@@ -48,6 +50,8 @@ async fn dispatch(parsed: &Parsed, settings: Settings) -> Exit {
         Command::Status(options) => status::status(settings, options).await,
         Command::Check(options) => check::check(settings, options).await,
         Command::Unit(options) => unit::unit(settings, options).await,
+        #[cfg(feature = "rehearse")]
+        Command::Rehearse(options) => rehearse::rehearse(settings, options).await,
     }
 }
 

@@ -148,7 +148,7 @@ impl Session {
 
 /// Resolves when SIGTERM or SIGINT comes. SIGHUP does not end a drain: a lost terminal is no wish to stop
 /// half way.
-async fn interruption() -> Exit {
+pub(super) async fn interruption() -> Exit {
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let _heard = signal(SignalKind::hangup());
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {

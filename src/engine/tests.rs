@@ -215,6 +215,10 @@ impl LoadBalancer for Fake {
         Ok(())
     }
 
+    async fn others_in_service(&self, _: &Target) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     async fn check(&self) -> Vec<Finding> {
         Vec::new()
     }
@@ -779,25 +783,6 @@ async fn what_left_comes_back_as_it_was_and_what_was_out_before_stays_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_waits_little_longer_than_it_takes_to_be_in_service() {
-    let stage = Stage::new(300 * SECOND);
-    let mut fake = Fake::new("a").at(24 * SECOND, Act::PutBack);
-    fake.registers_as = Rotation::NotInService;
-    // The pace of a drain that costs an account its calls.
-    fake.schedule.pace.near = 10 * SECOND;
-    fake.schedule.pace.far = 60 * SECOND;
-    let fake = Arc::new(fake);
-    let begun = Instant::now();
-    register(&stage.run, vec![plan(&fake)], IN_SERVICE).await;
-    assert!(
-        begun.elapsed() >= 24 * SECOND && begun.elapsed() <= 34 * SECOND,
-        "{:?}",
-        begun.elapsed()
-    );
-    assert!(fake.calls("look") <= 8, "{}", fake.calls("look"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_is_kept_out_comes_back_only_for_whoever_insists() {
     let stage = Stage::new(5 * SECOND);
     let fake = Arc::new(Fake::new("edge"));
@@ -877,4 +862,23 @@ async fn a_service_that_never_listens_or_ends_is_not_registered_and_that_is_told
         let error = stage.run.ledger.members()[0].error.clone().expect("an error");
         assert!(error.starts_with("nothing listens on port 8080: "), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_waits_little_longer_than_it_takes_to_be_in_service() {
+    let stage = Stage::new(300 * SECOND);
+    let mut fake = Fake::new("a").at(24 * SECOND, Act::PutBack);
+    fake.registers_as = Rotation::NotInService;
+    // The pace of a drain that costs an account its calls.
+    fake.schedule.pace.near = 10 * SECOND;
+    fake.schedule.pace.far = 60 * SECOND;
+    let fake = Arc::new(fake);
+    let begun = Instant::now();
+    register(&stage.run, vec![plan(&fake)], IN_SERVICE).await;
+    assert!(
+        begun.elapsed() >= 24 * SECOND && begun.elapsed() <= 34 * SECOND,
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(fake.calls("look") <= 8, "{}", fake.calls("look"));
 }

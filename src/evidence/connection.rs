@@ -16,6 +16,8 @@ pub(super) enum State {
     Established = 1,
     SynRecv = 3,
     FinWait1 = 4,
+    /// Never asked for: told of when a socket ends.
+    Closed = 7,
     CloseWait = 8,
     LastAck = 9,
     Listen = 10,
@@ -23,7 +25,7 @@ pub(super) enum State {
 }
 
 impl State {
-    /// All of them.
+    /// All that are asked for.
     pub(super) const ALL: [Self; 7] = [
         Self::Established,
         Self::SynRecv,
@@ -36,7 +38,8 @@ impl State {
 
     /// The state with the kernel's number, if it is one of those that matter.
     pub(super) fn from_kernel(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|&state| state as u8 == number)
+        let mut known = Self::ALL.into_iter().chain([Self::Closed]);
+        known.find(|&state| state as u8 == number)
     }
 
     /// Whether the peer's FIN has been received: it counts as one received byte.

@@ -15,6 +15,7 @@
 //! - Any data of the peer after our answer counts as a request. HTTP/2 control frames from it (WINDOW_UPDATE,
 //!   PING) hold an idle connection in flight: the safe side.
 
+mod arrivals;
 mod blind;
 mod connection;
 mod exchange;
@@ -31,6 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
+pub use arrivals::Arrivals;
 pub use connection::{Connection, Reason, Verdict};
 pub use sockets::{Precision, SocketEvidence, Survey};
 
@@ -57,6 +59,20 @@ pub struct Traffic {
     pub last_moved: Option<Duration>,
     /// Whether something listens there, on whatever address.
     pub listening: bool,
+}
+
+/// Whether somebody listens on each of these ports, in this network namespace.
+///
+/// # Errors
+///
+/// Where sock_diag cannot be used.
+pub fn listening(ports: &BTreeSet<u16>) -> io::Result<bool> {
+    let asked: Vec<u16> = ports.iter().copied().collect();
+    let mut silent = ports.clone();
+    sock_diag::dump(&[connection::State::Listen], &asked, &mut |socket| {
+        silent.remove(&socket.local_port);
+    })?;
+    Ok(silent.is_empty())
 }
 
 /// The best evidence that can be had here; `main_pid` is the service's process, whose network namespace is

@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
@@ -58,6 +60,51 @@ pub(super) fn dump(states: &[State], ports: &[u16], each: &mut dyn FnMut(Socket)
         }
     }
     Ok(())
+}
+
+/// Hears of the sockets that end between two dumps, with what the kernel knew of them. Needs no privilege.
+#[derive(Debug)]
+pub(super) struct Endings(OwnedFd);
+
+/// `SKNLGRP_INET_TCP_DESTROY` and `SKNLGRP_INET6_TCP_DESTROY` (`linux/sock_diag.h`), as bits.
+const ENDINGS: u32 = 1 << 0 | 1 << 2;
+
+impl Endings {
+    /// Hears of each socket that ends from now on.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel does not tell.
+    pub(super) fn open() -> io::Result<Self> {
+        let netlink = rustix::net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            Some(netlink::SOCK_DIAG),
+        )?;
+        rustix::net::bind(&netlink, &SocketAddrNetlink::new(0, ENDINGS))?;
+        Ok(Self(netlink))
+    }
+
+    /// Hands each socket that has ended since the last call to `each`. What the kernel had no room to keep is
+    /// lost.
+    ///
+    /// # Errors
+    ///
+    /// Where what the kernel tells cannot be read.
+    pub(super) fn read(&self, each: &mut dyn FnMut(Socket)) -> io::Result<()> {
+        let mut buffer = vec![0; DATAGRAM];
+        loop {
+            match rustix::net::recv(&self.0, &mut buffer[..], RecvFlags::empty()) {
+                Ok((received, _)) => {
+                    wire::read(&buffer[..received], 0, each)?;
+                }
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::NOBUFS | Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }
 
 /// One request and its whole answer.

@@ -207,7 +207,8 @@ impl Audience for Narrator {
 }
 
 impl Narrator {
-    fn evidence(&self, member: &Member) -> String {
+    /// On what evidence an entry counts as drained, in words.
+    pub(crate) fn evidence(&self, member: &Member) -> String {
         match member.evidence {
             Some(Evidence::LoadBalancer) => {
                 format!("{} reports nothing in flight", registry::title(member.provider))

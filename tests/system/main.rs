@@ -26,6 +26,8 @@ mod journal;
 mod leaving;
 mod outcomes;
 mod promptness;
+#[cfg(feature = "rehearse")]
+mod rehearsal;
 mod returning;
 mod sandboxes;
 mod secrets;

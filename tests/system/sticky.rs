@@ -9,6 +9,7 @@ use tempfile::tempdir;
 use crate::rig::{App, DRAIN, Haproxy, Load, MAINT, Network, Setup, eventually, lb_drain};
 
 const COOKIES: Setup<'static> = Setup {
+    frontend: "",
     backend: "cookie SRV insert indirect nocache",
     app1: "",
     global: "",

@@ -48,6 +48,11 @@ pub trait LoadBalancer: Debug + Send + Sync {
     /// the configuration says.
     async fn register(&self, target: &Target, before: Option<&Value>) -> Result<()>;
 
+    /// How many others would take the requests of one entry while it is out: in service by the load
+    /// balancer's account, in the same place. `None` where it has no way to tell, or does not permit it.
+    /// Changes nothing.
+    async fn others_in_service(&self, target: &Target) -> Result<Option<u64>>;
+
     /// Whether leaving would work, without changing anything: reachability, permissions, names.
     async fn check(&self) -> Vec<Finding>;
 }

@@ -258,6 +258,28 @@ impl LoadBalancer for Group {
         Ok(())
     }
 
+    async fn others_in_service(&self, _: &Target) -> Result<Option<u64>> {
+        let ours = self.seen().await?;
+        if self.known().blind {
+            return Ok(None);
+        }
+        let asked = async {
+            let arn = self.session.arn(&self.reference).await?;
+            self.session.api().await?.health(&arn, None).await
+        };
+        match asked.await {
+            Ok(all) => {
+                let is_ours = |seen: &Seen| ours.iter().any(|own| own.entry.id == seen.entry.id);
+                let others = all
+                    .iter()
+                    .filter(|seen| !is_ours(seen) && seen.rotation == Rotation::InService);
+                Ok(Some(others.count() as u64))
+            }
+            Err(failure) if failure.kind == Kind::Denied => Ok(None),
+            Err(failure) => Err(self.error(failure)),
+        }
+    }
+
     async fn check(&self) -> Vec<Finding> {
         check::check(&self.session, &self.reference, self.find().await).await
     }

@@ -67,6 +67,7 @@ impl Fixture for Fake {
         Capabilities {
             shows_state: true,
             counts: false,
+            knows_others: true,
             firm: false,
             cuts: false,
             registers_from_configuration: true,
@@ -133,6 +134,12 @@ impl Fixture for Fake {
 
     async fn settle(&self) {
         self.elbv2.settle();
+    }
+
+    fn take_others_out(&self) {
+        let other = if self.id == ADDRESS { "10.0.0.8" } else { OTHER };
+        self.elbv2
+            .set_state(&self.arn, other, 8080, "unhealthy", "Target.Timeout");
     }
 
     fn put_in_flight(&self, _: u64) {

@@ -292,6 +292,20 @@ impl LoadBalancer for Haproxy {
         weighed
     }
 
+    async fn others_in_service(&self, target: &Target) -> Result<Option<u64>> {
+        let server = server(target)?;
+        let in_service = self
+            .client
+            .read(&[Command::ShowState(Some(server.backend))], |answer| {
+                let rows = answer.states.iter().flatten();
+                rows.filter(|row| row.backend == server.backend && row.server != server.name)
+                    .filter(|row| Entry::new(row, &self.own).rotation() == Rotation::InService)
+                    .count() as u64
+            })
+            .await?;
+        Ok(Some(in_service))
+    }
+
     async fn check(&self) -> Vec<Finding> {
         check::check(self).await
     }

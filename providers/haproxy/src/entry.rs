@@ -78,7 +78,7 @@ impl Entry {
     }
 
     /// Whether requests are routed here.
-    fn rotation(&self) -> Rotation {
+    pub(crate) fn rotation(&self) -> Rotation {
         /// `SRV_ST_STOPPED` and `SRV_ST_STOPPING` (`NOLB`: only sticky traffic, by `http-check
         /// disable-on-404`) in `enum srv_state`; between them are starting and running.
         const STOPPED: u8 = 0;

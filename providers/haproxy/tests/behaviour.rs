@@ -38,6 +38,7 @@ impl Fixture for Fake {
         Capabilities {
             shows_state: true,
             counts: true,
+            knows_others: true,
             firm: true,
             cuts: true,
             registers_from_configuration: true,
@@ -113,6 +114,12 @@ impl Fixture for Fake {
     }
 
     async fn settle(&self) {}
+
+    fn take_others_out(&self) {
+        let mut model = self.haproxy.model();
+        let app0 = model.servers.iter_mut().find(|server| server.name == "app0");
+        app0.expect("app0").running = 0;
+    }
 
     fn put_in_flight(&self, requests: u64) {
         self.with_app1(|app1| app1.current = requests);

@@ -313,6 +313,11 @@ impl LoadBalancer for Endpoint {
         Ok(())
     }
 
+    /// An endpoint in general knows no such thing.
+    async fn others_in_service(&self, _target: &Target) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     async fn check(&self) -> Vec<Finding> {
         let mut findings = check::readable_by_all(self.sources.iter());
         let mut connected = BTreeSet::new();

@@ -37,6 +37,7 @@ mod values;
 use std::sync::Arc;
 
 use lb_drain_api::{Host, LoadBalancer, SettingsError};
+use rustls::ClientConfig;
 
 pub use settings::Settings;
 
@@ -54,4 +55,13 @@ pub const NAME: &str = "http";
 pub fn connect(settings: Settings, host: &Host) -> Result<Vec<Arc<dyn LoadBalancer>>, SettingsError> {
     let endpoint = endpoint::Endpoint::new(&settings, host)?;
     Ok(vec![Arc::new(endpoint)])
+}
+
+/// TLS that trusts the authorities that this host trusts, for HTTP/1.1.
+///
+/// # Errors
+///
+/// A sentence that names the bundle of authorities and what is wrong with it.
+pub fn system_tls() -> Result<Arc<ClientConfig>, String> {
+    tls::Tls::default().config().map(Arc::new)
 }

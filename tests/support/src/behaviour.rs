@@ -55,6 +55,9 @@ pub trait Fixture: Send + Sync {
     /// Lets pass what the load balancer needs time for: health checks pass, delays end.
     async fn settle(&self);
 
+    /// Takes the one other host out of service. Called only with [`Capabilities::knows_others`].
+    fn take_others_out(&self);
+
     /// Puts so many requests in flight. Called only with [`Capabilities::counts`].
     fn put_in_flight(&self, requests: u64);
 
@@ -69,6 +72,8 @@ pub struct Capabilities {
     pub shows_state: bool,
     /// It counts the requests in flight.
     pub counts: bool,
+    /// It tells how many other hosts are in service. Each fixture has one besides this host.
+    pub knows_others: bool,
     /// It knows a firmer state than drain ([`lb_drain_api::Firmness::Firm`]).
     pub firm: bool,
     /// It can end what is in flight ([`LoadBalancer::cut`]).
@@ -200,6 +205,7 @@ macro_rules! behaviour_suite {
             find_look_terms_and_check_change_nothing
             check_has_no_complaint_where_all_is_well
             requests_in_flight_are_told
+            the_others_in_service_are_told
             a_host_that_is_not_a_member_is_not_told_to_be_one
             // Leaving
             after_deregister_nothing_is_routed_here

@@ -1,5 +1,6 @@
 //! What the tests of `lb-drain` share.
 
+pub mod balancer;
 pub mod behaviour;
 pub mod caddy;
 pub mod certificates;
@@ -11,3 +12,4 @@ pub mod imds;
 pub mod moto;
 pub mod nginx;
 mod server;
+pub mod slow_service;

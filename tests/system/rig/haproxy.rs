@@ -20,6 +20,8 @@ pub(crate) const DRAIN: u32 = 0x08;
 /// What a test wants otherwise than usual.
 #[derive(Default)]
 pub(crate) struct Setup<'a> {
+    /// More lines of the frontend.
+    pub(crate) frontend: &'a str,
     /// More lines of the backend `web`.
     pub(crate) backend: &'a str,
     /// Where `app1` listens; 127.0.0.1:8081 where this is empty.
@@ -170,7 +172,12 @@ fn text(folder: &Path, setup: &Setup<'_>) -> String {
     } else {
         setup.app1
     };
-    let Setup { backend, global, .. } = setup;
+    let Setup {
+        frontend,
+        backend,
+        global,
+        ..
+    } = setup;
     format!(
         "global
     stats socket {folder}/admin.sock mode 600 level {level} expose-fd listeners
@@ -186,6 +193,7 @@ defaults
     option idle-close-on-response
 frontend front
     bind unix@{folder}/front.sock
+    {frontend}
     default_backend web
 backend web
     {backend}

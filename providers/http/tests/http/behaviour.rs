@@ -90,6 +90,7 @@ impl Fixture for Endpoint {
         Capabilities {
             shows_state: false,
             counts: false,
+            knows_others: false,
             firm: false,
             cuts: false,
             registers_from_configuration: true,
@@ -155,6 +156,10 @@ impl Fixture for Endpoint {
     }
 
     async fn settle(&self) {}
+
+    fn take_others_out(&self) {
+        unreachable!("it does not tell of them");
+    }
 
     fn put_in_flight(&self, _requests: u64) {
         unreachable!("it does not count");

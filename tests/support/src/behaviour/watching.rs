@@ -70,6 +70,26 @@ pub async fn requests_in_flight_are_told(fixture: &impl Fixture) {
     assert_eq!(found(fixture).await.in_flight, Some(3));
 }
 
+/// Whether anybody is left when this host leaves: the last one is not taken out for a test.
+pub async fn the_others_in_service_are_told(fixture: &impl Fixture) {
+    let balancer = fixture.balancer();
+    let target = fixture.target();
+    let others = || done(balancer.others_in_service(&target));
+    if cannot(
+        fixture.capabilities().knows_others,
+        "does not tell of other hosts",
+    ) {
+        assert_eq!(others().await, Ok(None));
+        return;
+    }
+    let before = fixture.snapshot();
+    assert_eq!(others().await, Ok(Some(1)));
+    assert_eq!(fixture.snapshot(), before);
+    assert_eq!(fixture.changes(), 0);
+    fixture.take_others_out();
+    assert_eq!(others().await, Ok(Some(0)));
+}
+
 /// A host in rotation that is not there would be waited for; one that is left out would stay in.
 pub async fn a_host_that_is_not_a_member_is_not_told_to_be_one(fixture: &impl Fixture) {
     fixture.suffer(Trouble::NotAMember).await;

@@ -1,0 +1,108 @@
+//! Before anything is touched: whether this host is in service, and whether anybody else is.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lb_drain_api::duration::human;
+use lb_drain_api::{Error, Found, Rotation};
+
+use crate::engine::Plan;
+
+/// How this host stands before a rehearsal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The ports of this host that the load balancers name.
+    pub ports: BTreeSet<u16>,
+    /// The longest floor: configured, or what a load balancer needs by its own account.
+    pub floor: Duration,
+    /// What an operator should know.
+    pub remarks: Vec<String>,
+}
+
+/// Why there is no rehearsal. Nothing has been touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It would be wrong here and now.
+    Unfit(String),
+    /// A load balancer does not tell how this host stands.
+    NoAnswer(String),
+}
+
+/// Asks every load balancer how this host stands, each question for at most `limit`.
+///
+/// # Errors
+///
+/// Where this host is not in service, or is the last one that is and `even_if_last` is false, or where that
+/// cannot be found out.
+pub async fn standing(plans: &[Plan], limit: Duration, even_if_last: bool) -> Result<Standing, Refusal> {
+    let mut standing = Standing::default();
+    for plan in plans {
+        let (name, balancer) = (&plan.name, &plan.balancer);
+        let found = match within(limit, plan, balancer.find()).await {
+            Ok(found) => found,
+            Err(error) if plan.optional => {
+                standing.remarks.push(format!("{name}: {error} (optional)"));
+                continue;
+            }
+            Err(error) => return Err(Refusal::NoAnswer(format!("{name}: {error}"))),
+        };
+        if found.is_empty() && !plan.optional {
+            return Err(Refusal::Unfit(format!(
+                "{name}: has no entry of this host: nothing to rehearse"
+            )));
+        }
+        for Found { target, view } in found {
+            let view = view.map_err(|error| Refusal::NoAnswer(format!("{name}: {error}")))?;
+            let whole = format!(
+                "{} {} {target}",
+                balancer.identity().provider,
+                balancer.identity().endpoint
+            );
+            if !matches!(view.rotation, Rotation::InService | Rotation::Unknown) {
+                return Err(Refusal::Unfit(format!(
+                    "{name}: {whole} is not in service (its state is {}); a rehearsal starts in service",
+                    view.state
+                )));
+            }
+            standing.ports.extend(view.ports);
+            match within(limit, plan, balancer.others_in_service(&target)).await {
+                Ok(Some(0)) if !even_if_last => {
+                    return Err(Refusal::Unfit(format!(
+                        "{name}: {whole} is the last one in service there: without it every request would fail; \
+                         bring another one into service, or write --even-if-last"
+                    )));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => standing.remarks.push(format!(
+                    "{name}: {whole} does not tell whether any other host is in service"
+                )),
+                Err(error) => return Err(Refusal::NoAnswer(format!("{name}: {error}"))),
+            }
+            let floor = match plan.min_wait {
+                Some(floor) => floor,
+                // Not essential: the engine asks again, and says what it could not learn.
+                None => within(limit, plan, balancer.terms(&target))
+                    .await
+                    .ok()
+                    .and_then(|terms| terms.min_wait)
+                    .unwrap_or_default(),
+            };
+            standing.floor = standing.floor.max(floor);
+        }
+    }
+    Ok(standing)
+}
+
+async fn within<T>(
+    limit: Duration,
+    plan: &Plan,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
+        let identity = plan.balancer.identity();
+        Err(Error::temporary(
+            format!("{} {} did not answer", identity.provider, identity.endpoint),
+            format!("nothing within {}", human(limit)),
+        ))
+    })
+}

@@ -1,0 +1,95 @@
+//! Whatever ends a rehearsal, at whatever moment: this host is in service afterwards.
+
+use std::thread;
+use std::time::Duration;
+
+use lb_drain_test_support::balancer::Manner;
+use rustix::process::Signal;
+
+use crate::scene::Scene;
+
+/// Slow at everything, so that each phase can be met in its middle.
+const SLOW: Manner = Manner {
+    takes_effect_after: Duration::from_millis(600),
+    answers_after: Duration::from_millis(400),
+};
+
+fn interrupted_in(phase: &str, later: u64, signal: Signal, code: i32, restart: bool) {
+    let scene = Scene::new(SLOW).with_systemctl("exec sleep 0.6");
+    let url = scene.url(200);
+    let mut options = vec!["--url", &url, "--duration", "3s"];
+    if restart {
+        options.extend(["--restart", "app1.service"]);
+    }
+    let running = scene.rehearse(&options);
+    running.until_it_says(&format!("now: {phase}"));
+    thread::sleep(Duration::from_millis(later));
+    running.signal(signal);
+    let ended = running.wait();
+    ended.assert_code(code);
+    assert!(scene.balancer.is_meant_in(), "{phase}: {ended:#?}");
+    assert_eq!(ended.report["outcome"], "interrupted", "{ended:#?}");
+    assert_eq!(ended.report["phase"], phase, "{ended:#?}");
+    assert_eq!(ended.report["troubles"], serde_json::json!([]), "{ended:#?}");
+    let told = scene.balancer.told();
+    if phase == "before" {
+        assert!(
+            told.is_empty(),
+            "nothing was touched, so nothing is told: {told:?}"
+        );
+    } else {
+        assert_eq!(told.last().map(String::as_str), Some("PUT /in"), "{told:?}");
+    }
+    let record = std::fs::read_dir(scene.path("state")).map(Iterator::count);
+    assert_eq!(record.unwrap_or(0), 0, "nothing is left to bring back");
+}
+
+#[test]
+fn an_interruption_before_leaving_touches_nothing() {
+    interrupted_in("before", 100, Signal::INT, 130, false);
+}
+
+#[test]
+fn an_interruption_while_the_load_balancer_is_being_told_comes_back() {
+    interrupted_in("leaving", 150, Signal::INT, 130, false);
+}
+
+#[test]
+fn an_interruption_while_draining_comes_back() {
+    interrupted_in("leaving", 650, Signal::TERM, 143, false);
+}
+
+#[test]
+fn an_interruption_while_out_comes_back() {
+    interrupted_in("out", 50, Signal::INT, 130, false);
+}
+
+#[test]
+fn an_interruption_while_the_service_restarts_waits_for_it_and_comes_back() {
+    interrupted_in("restarting", 150, Signal::INT, 130, true);
+}
+
+#[test]
+fn an_interruption_while_coming_back_comes_back() {
+    interrupted_in("returning", 150, Signal::TERM, 143, false);
+    interrupted_in("returning", 600, Signal::INT, 130, false);
+}
+
+#[test]
+fn an_interruption_after_coming_back_has_nothing_left_to_do() {
+    interrupted_in("after", 100, Signal::INT, 130, false);
+}
+
+#[test]
+fn a_restart_that_fails_is_told_and_this_host_comes_back() {
+    let scene =
+        Scene::new(Manner::default()).with_systemctl("echo 'Unit app1.service not found.' >&2; exit 5");
+    let url = scene.url(20);
+    let ended = scene
+        .rehearse(&["--url", &url, "--duration", "2s", "--restart", "app1.service"])
+        .wait();
+    ended.assert_code(1);
+    assert!(scene.balancer.is_meant_in(), "{ended:#?}");
+    let troubles = ended.report["troubles"].to_string();
+    assert!(troubles.contains("Unit app1.service not found."), "{ended:#?}");
+}

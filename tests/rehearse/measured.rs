@@ -1,0 +1,118 @@
+//! What is measured is what the load balancer was set to.
+
+use std::thread;
+use std::time::Duration;
+
+use lb_drain_test_support::balancer::Manner;
+
+use crate::scene::Scene;
+
+/// So far a figure may be from the truth.
+const CLOSE: u64 = 100;
+
+#[test]
+fn a_rehearsal_measures_propagation_and_the_longest_request_within_100_ms() {
+    // Ten runs, five at a time: propagation and longest request in milliseconds.
+    let settings = [
+        (0, 400),
+        (150, 50),
+        (300, 700),
+        (450, 20),
+        (600, 300),
+        (800, 900),
+        (1000, 100),
+        (1200, 500),
+        (1500, 200),
+        (1800, 1000),
+    ];
+    let mut worst = (0, 0);
+    for some in settings.chunks(5) {
+        let running: Vec<_> = some
+            .iter()
+            .map(|&(propagation, longest)| thread::spawn(move || measure(propagation, longest)))
+            .collect();
+        for (run, &(propagation, longest)) in running.into_iter().zip(some) {
+            let (last, slowest) = run.join().expect("a run");
+            let off = (last.abs_diff(propagation), slowest.abs_diff(longest));
+            println!(
+                "propagation {propagation:4} ms, measured {last:4} ms; longest request {longest:4} ms, measured {slowest:4} ms"
+            );
+            worst = (worst.0.max(off.0), worst.1.max(off.1));
+        }
+    }
+    println!("off by at most {} ms and {} ms", worst.0, worst.1);
+    assert!(worst.0 <= CLOSE && worst.1 <= CLOSE, "{worst:?}");
+}
+
+/// One rehearsal with this propagation and this longest request.
+fn measure(propagation: u64, longest: u64) -> (u64, u64) {
+    let scene = Scene::new(Manner {
+        takes_effect_after: Duration::from_millis(propagation),
+        ..Manner::default()
+    });
+    let (quick, slow) = (scene.url(15), scene.url(longest));
+    // Two of three requests are quick, and yet longer than a tick of the kernel: of shorter ones on kept connections
+    // it may stay open whether they were answered.
+    let urls = ["--url", &quick, "--url", &slow, "--url", &quick];
+    let ended = scene
+        .rehearse(&[&urls[..], &["--duration", "3s", "--rate", "100"]].concat())
+        .wait();
+    ended.assert_code(0);
+    assert_eq!(ended.number("failed"), 0, "{ended:#?}");
+    assert_eq!(ended.report["still_arriving"], false, "{ended:#?}");
+    assert_eq!(
+        ended.report["evidence"],
+        format!("nothing in flight on port {} for 300 ms", scene.port())
+    );
+    let back = ended.number("back_ms");
+    assert!(
+        back.abs_diff(propagation) <= CLOSE,
+        "back after {back} ms: {ended:#?}"
+    );
+    (
+        ended.number("last_new_request_ms"),
+        ended.number("longest_request_ms"),
+    )
+}
+
+#[test]
+fn the_lines_to_write_follow_from_what_was_measured() {
+    let scene = Scene::new(Manner {
+        takes_effect_after: Duration::from_millis(700),
+        ..Manner::default()
+    });
+    let url = scene.url(100);
+    let ended = scene.rehearse(&["--url", &url, "--duration", "3s"]).wait();
+    ended.assert_code(0);
+    let lines: Vec<&str> = ended.report["advice"]
+        .as_array()
+        .expect("lines")
+        .iter()
+        .filter_map(|line| line["line"].as_str())
+        .collect();
+    // 1.5 times 0.7 s, and whole seconds.
+    assert_eq!(
+        lines,
+        [r#"min_wait = "2s""#, r#"budget = "5s""#, "TimeoutStopSec=6s"],
+        "{ended:#?}"
+    );
+}
+
+#[test]
+fn requests_that_still_come_when_the_watch_ends_are_no_measurement() {
+    let scene = Scene::new(Manner {
+        takes_effect_after: Duration::from_secs(30),
+        ..Manner::default()
+    });
+    let url = scene.url(10);
+    let ended = scene
+        .rehearse(&["--url", &url, "--duration", "2s", "--budget", "1500ms"])
+        .wait();
+    ended.assert_code(1);
+    assert_eq!(ended.report["still_arriving"], true, "{ended:#?}");
+    assert_eq!(ended.report["advice"], serde_json::json!([]));
+    assert!(
+        ended.report["troubles"].to_string().contains("not drained"),
+        "{ended:#?}"
+    );
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::evidence::Evidence;
+use crate::evidence::{Effort, Evidence};
 
 /// The shortest time between two looks: well under what a person or a budget notices, and long enough that
 /// counters of a connection have moved in between.
@@ -110,7 +110,7 @@ async fn run(
 ) {
     loop {
         let ports = wanted.borrow_and_update().clone();
-        let begun = Instant::now();
+        let effort = Effort::begin();
         if !ports.is_empty() {
             let seen = evidence.look(&ports);
             let now = Instant::now();
@@ -133,7 +133,7 @@ async fn run(
                 Err(error) => sight.blind = Some(error.to_string()),
             });
         }
-        let pause = NEAR.max(begun.elapsed() * SHARE);
+        let pause = NEAR.max(effort.spent() * SHARE);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             changed = wanted.changed() => if changed.is_err() {

@@ -18,6 +18,7 @@
 mod arrivals;
 mod blind;
 mod connection;
+mod effort;
 mod exchange;
 mod history;
 mod lazy;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 pub use arrivals::Arrivals;
 pub use connection::{Connection, Reason, Verdict};
+pub(crate) use effort::Effort;
 pub use sockets::{Precision, SocketEvidence, Survey};
 
 /// What can be seen on this host's ports.
@@ -60,20 +62,6 @@ pub struct Traffic {
     pub last_moved: Option<Duration>,
     /// Whether something listens there, on whatever address.
     pub listening: bool,
-}
-
-/// Whether somebody listens on each of these ports, in this network namespace.
-///
-/// # Errors
-///
-/// Where sock_diag cannot be used.
-pub fn listening(ports: &BTreeSet<u16>) -> io::Result<bool> {
-    let asked: Vec<u16> = ports.iter().copied().collect();
-    let mut silent = ports.clone();
-    sock_diag::dump(&[connection::State::Listen], &asked, &mut |socket| {
-        silent.remove(&socket.local_port);
-    })?;
-    Ok(silent.is_empty())
 }
 
 /// The best evidence that can be had here; `main_pid` is the service's process, whose network namespace is

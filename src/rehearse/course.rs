@@ -67,8 +67,6 @@ pub struct Course {
     recorder: Recorder,
     means: Means,
     times: Times,
-    /// Whether the service listened at first: then nothing comes back before it does again.
-    listened: bool,
     deeds: Mutex<Deeds>,
     away: AtomicBool,
     restarting: tokio::sync::Mutex<Option<JoinHandle<Result<(), String>>>>,
@@ -80,7 +78,6 @@ impl Course {
     pub fn new(recorder: Recorder, means: Means, times: Times) -> Self {
         Self {
             recorder,
-            listened: evidence::listening(&means.ports).unwrap_or(false),
             means,
             times,
             deeds: Mutex::default(),
@@ -129,9 +126,6 @@ impl Course {
             drop(timeout(self.means.budget, restarting).await);
         }
         let advice = "this host is out: when its service runs, run lb-drain register";
-        self.until_it_listens()
-            .await
-            .map_err(|error| format!("{error}; {advice}"))?;
         self.register()
             .await
             .map(drop)
@@ -215,22 +209,7 @@ impl Course {
         // It stays there while it runs, so that whoever ends this waits for it.
         let ended = restarting.insert(unit.restart()).await;
         *restarting = None;
-        ended.map_err(|error| error.to_string())??;
-        self.until_it_listens().await
-    }
-
-    async fn until_it_listens(&self) -> Result<(), String> {
-        let until = Instant::now() + self.means.budget;
-        while self.listened && !evidence::listening(&self.means.ports).unwrap_or(true) {
-            if Instant::now() >= until {
-                return Err(format!(
-                    "the service does not listen on its port again within {}",
-                    human(self.means.budget)
-                ));
-            }
-            sleep(LOOK).await;
-        }
-        Ok(())
+        ended.map_err(|error| error.to_string())?
     }
 
     async fn come_back(&self) -> Result<(), String> {
@@ -253,6 +232,7 @@ impl Course {
 
     /// Puts this host back. Returns when that began.
     async fn register(&self) -> Result<(Duration, Run), String> {
+        self.until_it_listens().await?;
         let began = self.recorder.enter(Phase::Returning);
         self.deeds().returning = Some(began);
         let (run, _) = self.engine_run(true, "not back in rotation");
@@ -262,7 +242,7 @@ impl Course {
             even_if_kept_out: false,
         };
         engine::register(&run, self.means.plans.clone(), how).await;
-        if !run.ledger.all_drained() {
+        if !run.ledger.all_out() || run.ledger.any(Standing::LeftOut) {
             return Err(format!(
                 "not back in every load balancer: {}",
                 errors(&run.ledger)
@@ -270,6 +250,25 @@ impl Course {
         }
         self.away.store(false, Ordering::Relaxed);
         Ok((began, run))
+    }
+
+    /// The engine registers once the service listens, but by its last look: that may be from before the service
+    /// stopped.
+    async fn until_it_listens(&self) -> Result<(), String> {
+        let mut evidence = evidence::open(None);
+        let until = Instant::now() + self.means.budget;
+        loop {
+            // Where nothing can be seen the engine says so.
+            let seen = evidence.look(&self.means.ports).unwrap_or_default();
+            let Some((port, _)) = seen.iter().find(|(_, traffic)| !traffic.listening) else {
+                return Ok(());
+            };
+            if Instant::now() >= until {
+                let waited = human(self.means.budget);
+                return Err(format!("nothing listens on port {port}, for {waited}"));
+            }
+            sleep(LOOK).await;
+        }
     }
 
     /// A run of the engine, and who tells of it.
@@ -303,18 +302,13 @@ impl Course {
 
 /// What keeps the load balancers from having done as they were asked.
 fn errors(ledger: &Ledger) -> String {
-    let failed = ledger
-        .members()
-        .into_iter()
-        .filter(|member| !member.optional && matches!(member.standing, Standing::In | Standing::Failed));
-    let each: Vec<String> = failed
-        .map(|member| {
-            format!(
-                "{}: {}",
-                member.name,
-                member.error.as_deref().unwrap_or("no answer")
-            )
-        })
-        .collect();
-    each.join("; ")
+    let each = ledger.members().into_iter().filter_map(|member| {
+        let why = match member.standing {
+            Standing::In | Standing::Failed => member.error.as_deref().unwrap_or("no answer"),
+            Standing::LeftOut => "it is on record as out before lb-drain came, and is left so",
+            _ => return None,
+        };
+        (!member.optional).then(|| format!("{}: {why}", member.name))
+    });
+    each.collect::<Vec<_>>().join("; ")
 }

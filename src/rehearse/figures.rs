@@ -9,8 +9,9 @@ use super::{Deeds, Phase, Recorded};
 /// A request that arrives so shortly after this host has left was on its way already.
 pub(super) const AT_ONCE: Duration = Duration::from_millis(100);
 
-/// Without a request for so long before the end of the watch, the last one is taken for the last.
-const QUIET: Duration = Duration::from_millis(500);
+/// The last request is taken for the last when nothing came for so many times as long as it used to take from one
+/// to the next: chance alone keeps that from one in a hundred.
+const GAPS: u32 = 5;
 
 /// The figures of one rehearsal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +156,10 @@ fn last_arrival(recorded: &Recorded, deeds: &Deeds) -> LastArrival {
     let end = deeds.returning.unwrap_or(recorded.ended);
     let late = recorded.arrivals.iter().filter(|at| (out..end).contains(*at));
     let last = late.max().map_or(Duration::ZERO, |last| *last - out);
-    if last > QUIET && end - out - last < QUIET {
+    let before = deeds.leaving.unwrap_or(out);
+    let came = recorded.arrivals.iter().filter(|at| **at < before).count();
+    let quiet = before / u32::try_from(came).unwrap_or(u32::MAX).max(1) * GAPS;
+    if last > AT_ONCE && end - out - last < quiet {
         LastArrival::StillComing(last)
     } else {
         LastArrival::After(last)
@@ -226,9 +230,12 @@ mod tests {
     #[test]
     fn the_last_arrival_is_the_last_one_between_leaving_and_coming_back() {
         let last = |arrivals: &[u64]| Figures::new(&recorded(arrivals), &deeds()).last_arrival;
-        assert_eq!(last(&[4000, 5005]), LastArrival::After(millis(0)));
-        assert_eq!(last(&[4000, 6310, 5100, 8100]), LastArrival::After(millis(1300)));
-        assert_eq!(last(&[5100, 7990]), LastArrival::StillComing(millis(2980)));
+        // One each 100 ms before.
+        let last = |late: &[u64]| last(&[(0..50).map(|n| n * 100).collect(), late.to_vec()].concat());
+        assert_eq!(last(&[5005]), LastArrival::After(millis(0)));
+        assert_eq!(last(&[6310, 5100, 8100]), LastArrival::After(millis(1300)));
+        assert_eq!(last(&[5100, 7400]), LastArrival::After(millis(2390)));
+        assert_eq!(last(&[5100, 7600]), LastArrival::StillComing(millis(2590)));
         let blind = Recorded {
             blind: Some("no".to_owned()),
             ..recorded(&[])

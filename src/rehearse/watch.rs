@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::load::MARKED;
 use crate::engine::Traffic;
-use crate::evidence::{self, Arrivals};
+use crate::evidence::{self, Arrivals, Effort};
 
 /// The shortest time between two looks.
 const NEAR: Duration = Duration::from_millis(10);
@@ -78,9 +78,16 @@ async fn look(seen: &Mutex<Seen>, traffic: Traffic, ports: BTreeSet<u16>, starte
             return;
         }
     };
+    let mut next_look = started;
     loop {
-        let begun = Instant::now();
-        let looked = arrivals.look(&ports);
+        let looked = if Instant::now() >= next_look {
+            let effort = Effort::begin();
+            let looked = arrivals.look(&ports);
+            next_look = Instant::now() + effort.spent() * SHARE;
+            looked
+        } else {
+            arrivals.glance(&ports)
+        };
         let now = started.elapsed();
         let in_flight = traffic.in_flight(&ports);
         {
@@ -97,7 +104,7 @@ async fn look(seen: &Mutex<Seen>, traffic: Traffic, ports: BTreeSet<u16>, starte
                 seen.in_flight.push((now, number));
             }
         }
-        tokio::time::sleep(NEAR.max(begun.elapsed() * SHARE)).await;
+        tokio::time::sleep(NEAR).await;
     }
 }
 

@@ -23,6 +23,9 @@ const FRONT: Setup<'static> = Setup {
 const OPTIONS: &str = "rehearse --haproxy-server web/app1 --port 8081 --output json \
     --url http://127.0.0.1:8000/sleep/20 --url http://127.0.0.1:8000/sleep/400 --url http://127.0.0.1:8000/sleep/0";
 
+/// Options of the hooks in a unit.
+const SERVER: &str = "--haproxy /share/edge/admin.sock --haproxy-server web/app1 --budget 10s";
+
 struct Scene {
     haproxy: Haproxy,
     _apps: [App; 2],
@@ -243,6 +246,17 @@ fn a_restart_of_a_drained_service_loses_nothing_and_one_of_a_busy_service_is_cau
     assert_eq!(haproxy.admin_state("app1"), 0);
     assert_eq!(machine.standing("app1.service"), "active (running) success");
 
+    // A unit that leaves and comes back by itself: the two do not get into each other's way.
+    let hooks = format!(
+        "{breaks}\nExecStop=/share/bin/lb-drain deregister {SERVER}\nExecStartPost=/share/bin/lb-drain register {SERVER}"
+    );
+    machine.start_unit("app1.service", &unit("app1", "127.0.0.1:8081", &hooks));
+    let (code, report) = rehearse(&[]);
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(report["failed"], 0, "{report:#}");
+    assert_eq!(haproxy.admin_state("app1"), 0);
+    assert_eq!(machine.standing("app1.service"), "active (running) success");
+
     // A service that does not start again is none to come back with.
     let broken = machine.command("touch").arg("/run/broken").status();
     assert!(broken.expect("tests/rig/machine starts").success());
@@ -251,6 +265,7 @@ fn a_restart_of_a_drained_service_loses_nothing_and_one_of_a_busy_service_is_cau
     let troubles = report["troubles"].to_string();
     for says in [
         "systemctl restart app1.service failed",
+        "nothing listens on port 8081",
         "this host is out",
         "run lb-drain register",
     ] {

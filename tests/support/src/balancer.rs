@@ -35,6 +35,7 @@ struct State {
     meant: Mutex<(bool, Instant)>,
     manner: Manner,
     idle: [Mutex<Vec<BufReader<TcpStream>>>; 2],
+    longest: Mutex<Duration>,
 }
 
 impl SlowBalancer {
@@ -48,6 +49,7 @@ impl SlowBalancer {
             meant: Mutex::new((true, long_ago.unwrap_or_else(Instant::now))),
             manner,
             idle: Default::default(),
+            longest: Mutex::default(),
         });
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let front = listener.local_addr().expect("it is bound");
@@ -99,6 +101,12 @@ impl SlowBalancer {
         lock(&self.state.meant).0
     }
 
+    /// The longest that a client had to wait here so far: more than the service takes where the machine is busy.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        *lock(&self.state.longest)
+    }
+
     /// What it was told so far.
     #[must_use]
     pub fn told(&self) -> Vec<String> {
@@ -138,6 +146,7 @@ fn serve(client: TcpStream, state: &State) -> io::Result<()> {
         if request.is_empty() {
             return Ok(());
         }
+        let begun = Instant::now();
         let server = state.next();
         let asked = state.connection(server).and_then(|mut connection| {
             connection.get_mut().write_all(&request)?;
@@ -147,6 +156,8 @@ fn serve(client: TcpStream, state: &State) -> io::Result<()> {
         });
         let bad_gateway = || b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n".to_vec();
         answers.write_all(&asked.unwrap_or_else(|_| bad_gateway()))?;
+        let longest = begun.elapsed().max(*lock(&state.longest));
+        *lock(&state.longest) = longest;
         if has(&request, "connection: close") {
             return Ok(());
         }

@@ -43,7 +43,7 @@ pub(super) async fn deregister(settings: Settings, options: &Deregister) -> Exit
 
     let exit = interrupted.unwrap_or_else(|| guard::verdict(&run.ledger, options.strict));
     let mut line = verdict::deregistered(&run.ledger.members(), run.deadline.used(), session.budget().total);
-    if options.keep_out {
+    if options.keep_out && exit != Exit::Failed {
         line.push_str("; it stays out until `lb-drain register` is run by hand");
     }
     let drained = run.ledger.all_drained();

@@ -11,6 +11,9 @@ const AT_ONCE: &str = "Restart=always\nRestartSec=0\n[Unit]\nStartLimitIntervalS
 /// What a stop waits for, and a crash must not.
 const FLOOR: &str = "min_wait = \"15s\"";
 
+/// What keeps leaving and the SIGTERM after it apart, also for who watches on a busy machine.
+const APART: &str = "min_wait = \"300ms\"";
+
 /// One more load balancer, which does not answer.
 const DEAD: &str = "[[load_balancer]]\nname = \"dead\"\nprovider = \"haproxy\"\n\
                     sockets = [\"/nowhere.sock\"]\nservers = [\"web/app1\"]";
@@ -28,6 +31,7 @@ fn main_pid(host: &Host) -> String {
 fn a_stop_leaves_first_and_a_start_comes_back_last() {
     let host = Host::new();
     host.start_with_companion("app1", "");
+    host.configure_with("app1", APART);
     let diary = host.diary("app1");
     host.machine.systemctl_ok(&["stop", "app1"]);
     assert_eq!(diary.states(), [0, DRAIN]);
@@ -112,7 +116,7 @@ fn an_application_that_does_not_start_is_not_registered() {
 #[test]
 fn a_stop_while_register_waits_still_leaves() {
     let host = Host::new();
-    host.configure("app1");
+    host.configure_with("app1", APART);
     // Type=exec counts as started before it listens; it never does.
     let deaf = "[Service]\nType=exec\nExecStart=/bin/sleep infinity\n";
     host.machine.install_unit("app1.service", deaf);
@@ -135,7 +139,7 @@ fn one_load_balancer_that_never_answers_keeps_the_host_neither_out_of_the_others
     let host = Host::new();
     host.machine
         .write("/etc/lb-drain/app1.env", "LB_DRAIN_BUDGET=2s\n");
-    host.configure_with("app1", DEAD);
+    host.configure_with("app1", &format!("{APART}\n{DEAD}"));
     host.machine
         .install_unit("app1.service", &unit("app1", &address("app1"), ""));
     host.machine.systemctl_ok(&["enable", "--quiet", "lb-drain@app1"]);

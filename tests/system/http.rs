@@ -1,6 +1,7 @@
 //! The recipes of the HTTP provider with the real binary, real servers and traffic.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -113,11 +114,15 @@ fn an_application_fails_its_health_check_when_it_stops_and_nobody_loses_a_reques
     );
 }
 
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
 /// Caddy in a network; ends with the test.
 struct Caddy(Child);
 
 impl Caddy {
-    fn start(network: &Network, folder: &Path, upstreams: &[String]) -> Self {
+    fn start(network: &Network, folder: &Path, upstreams: &[SocketAddr]) -> Self {
         let file = folder.join("config.json");
         fs::write(&file, caddy::config(folder, upstreams).to_string()).expect("writes the configuration");
         let home = ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"].map(|name| (name, folder));
@@ -148,16 +153,12 @@ impl Drop for Caddy {
 fn a_host_leaves_caddy_and_comes_back_and_nobody_loses_a_request() {
     let network = Network::new();
     let folder = tempdir().expect("a folder");
-    let ours = "127.0.0.1:8081";
+    let [ours, other] = ["127.0.0.1:8081", "127.0.0.1:8082"];
     let app1 = App::start(&network, "app1", ours);
-    let _app2 = App::start(&network, "app2", "127.0.0.1:8082");
-    let _caddy = Caddy::start(
-        &network,
-        folder.path(),
-        &[ours.to_owned(), "127.0.0.1:8082".to_owned()],
-    );
+    let _app2 = App::start(&network, "app2", other);
+    let _caddy = Caddy::start(&network, folder.path(), &[ours, other].map(address));
     let mut text = recipe("caddy.toml");
-    for (from, to) in caddy::yours(folder.path(), ours) {
+    for (from, to) in caddy::yours(folder.path(), address(ours)) {
         assert!(text.contains(from), "the recipe has {from}");
         text = text.replace(from, &to);
     }

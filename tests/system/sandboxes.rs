@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crate::rig::{DRAIN, Host, address, eventually, unit};
 
-/// Lines in the application's own unit, with load balancers by options.
+/// Lines in the application's own unit, with load balancers by options. The wait keeps leaving and the SIGTERM after it
+/// apart, also for who watches on a busy machine.
 const HOOKS: &str = "\
 ExecStartPost=-/share/bin/lb-drain register --haproxy /share/edge/admin.sock --haproxy-server web/app1 --port 8081
-ExecStop=/share/bin/lb-drain deregister --haproxy /share/edge/admin.sock --haproxy-server web/app1 --port 8081
+ExecStop=/share/bin/lb-drain deregister --haproxy /share/edge/admin.sock --haproxy-server web/app1 --port 8081 --min-wait 300ms
 TimeoutStopSec=20s";
 
 /// app1 with these lines and a socket of HAProxy that everybody may use.

@@ -10,40 +10,56 @@ use super::Haproxy;
 /// Watches the administrative state of a server and writes down each change.
 pub(crate) struct Diary {
     over: Arc<AtomicBool>,
-    changes: Arc<Mutex<Vec<(Instant, u32)>>>,
+    pages: Arc<Pages>,
     watcher: Option<JoinHandle<()>>,
+}
+
+struct Pages {
+    haproxy: Arc<Haproxy>,
+    server: &'static str,
+    changes: Mutex<Vec<(Instant, u32)>>,
+}
+
+impl Pages {
+    /// All changes until now. Who looks holds the lock, so that none of two looks is written down too late.
+    fn read(&self) -> Vec<(Instant, u32)> {
+        let mut changes = self.changes.lock().expect("nobody panicked");
+        let state = self.haproxy.admin_state(self.server);
+        if changes.last().is_none_or(|(_, last)| *last != state) {
+            changes.push((Instant::now(), state));
+        }
+        changes.clone()
+    }
 }
 
 impl Diary {
     pub(crate) fn of(haproxy: &Arc<Haproxy>, server: &'static str) -> Self {
-        let haproxy = Arc::clone(haproxy);
+        let pages = Arc::new(Pages {
+            haproxy: Arc::clone(haproxy),
+            server,
+            changes: Mutex::default(),
+        });
+        pages.read();
         let over = Arc::new(AtomicBool::new(false));
-        let changes = Arc::new(Mutex::new(vec![(Instant::now(), haproxy.admin_state(server))]));
         let watcher = thread::spawn({
-            let (over, changes) = (Arc::clone(&over), Arc::clone(&changes));
+            let (over, pages) = (Arc::clone(&over), Arc::clone(&pages));
             move || {
                 while !over.load(Ordering::Relaxed) {
-                    let state = haproxy.admin_state(server);
-                    let mut changes = changes.lock().expect("nobody panicked");
-                    if changes.last().is_none_or(|(_, last)| *last != state) {
-                        changes.push((Instant::now(), state));
-                    }
-                    drop(changes);
+                    pages.read();
                     thread::sleep(Duration::from_millis(2));
                 }
             }
         });
         Self {
             over,
-            changes,
+            pages,
             watcher: Some(watcher),
         }
     }
 
-    /// The states so far, the one at the start first.
+    /// The states until now, the one at the start first.
     pub(crate) fn states(&self) -> Vec<u32> {
-        let changes = self.changes.lock().expect("nobody panicked");
-        changes.iter().map(|(_, state)| *state).collect()
+        self.pages.read().into_iter().map(|(_, state)| state).collect()
     }
 
     /// How it stands now.
@@ -53,8 +69,7 @@ impl Diary {
 
     /// When the last of these changes was.
     pub(crate) fn last_change(&self) -> Instant {
-        let changes = self.changes.lock().expect("nobody panicked");
-        changes.last().expect("the state at the start").0
+        self.pages.read().last().expect("the state at the start").0
     }
 }
 

@@ -12,7 +12,7 @@ use crate::support::{before, come_back, connect, leave};
 
 /// Caddy in a directory of its own.
 fn caddy(directory: &tempfile::TempDir, upstreams: [u16; 2]) -> Option<(Server, At)> {
-    let upstreams = upstreams.map(|port| format!("127.0.0.1:{port}"));
+    let upstreams = upstreams.map(|port| ([127, 0, 0, 1], port).into());
     let config = config(directory.path(), &upstreams);
     let file = directory.path().join("config.json");
     std::fs::write(&file, config.to_string()).unwrap();
@@ -31,7 +31,7 @@ async fn a_host_leaves_caddy_under_load_and_comes_back_and_no_request_fails() {
         return;
     };
     at.wait_for(&["ours", "other"]);
-    let yours = yours(directory.path(), &format!("127.0.0.1:{}", ours.port()));
+    let yours = yours(directory.path(), ([127, 0, 0, 1], ours.port()).into());
     let keys = recipe("caddy", &yours.each_ref().map(|(from, to)| (*from, to.as_str())));
     let findings = connect(&keys).check().await;
     assert!(

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use lb_drain_test_support::balancer::Manner;
+use lb_drain_test_support::http::{Fake, Reply};
 use rustix::process::Signal;
 
 use crate::scene::Scene;
@@ -92,4 +93,30 @@ fn a_restart_that_fails_is_told_and_this_host_comes_back() {
     assert!(scene.balancer.is_meant_in(), "{ended:#?}");
     let troubles = ended.report["troubles"].to_string();
     assert!(troubles.contains("Unit app1.service not found."), "{ended:#?}");
+}
+
+#[test]
+fn one_load_balancer_that_does_not_let_go_ends_it_and_this_host_comes_back_to_all() {
+    let stubborn = Fake::start(|asked| match asked.line().as_str() {
+        "PUT /out" => Reply::new(403, "not you"),
+        _ => Reply::new(200, ""),
+    });
+    let scene = Scene::new(Manner::default()).with_configuration(&format!(
+        "[[load_balancer]]\nname = \"stubborn\"\nprovider = \"http\"\n\
+         deregister = {{ method = \"PUT\", url = \"{url}/out\" }}\nregister = {{ method = \"PUT\", url = \"{url}/in\" }}\n",
+        url = stubborn.url()
+    ));
+    let url = scene.url(20);
+    let ended = scene.rehearse(&["--url", &url, "--duration", "2s"]).wait();
+    ended.assert_code(1);
+    assert_eq!(scene.balancer.told(), ["PUT /out", "PUT /in"], "{ended:#?}");
+    assert_eq!(
+        stubborn.lines().last().map(String::as_str),
+        Some("PUT /in"),
+        "{ended:#?}"
+    );
+    let troubles = ended.report["troubles"].to_string();
+    for says in ["not out of every load balancer", "stubborn", "403"] {
+        assert!(troubles.contains(says), "{ended:#?}");
+    }
 }

@@ -101,3 +101,28 @@ fn the_picture_shows_failed_requests_and_none_where_none_failed() {
         std::fs::copy(from, kept.join(name)).expect("copies the picture");
     }
 }
+
+#[test]
+fn no_output_shows_a_header_or_a_query() {
+    let scene = Scene::new(Manner::default());
+    let url = format!("{}?key=s3cret-query", scene.url(1));
+    let page = scene.path("report.html");
+    let ended = scene
+        .rehearse(&[
+            "--url",
+            &url,
+            "--header",
+            "Authorization: Bearer s3cret-header",
+            "--duration",
+            "2s",
+            "--report",
+            page.to_str().expect("a path"),
+        ])
+        .wait();
+    ended.assert_code(0);
+    let html = std::fs::read_to_string(page).expect("the page");
+    for output in [&ended.stdout, &ended.lines.join("\n"), &html] {
+        assert!(!output.contains("s3cret"), "{output}");
+        assert!(!output.is_empty());
+    }
+}

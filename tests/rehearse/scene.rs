@@ -45,6 +45,14 @@ impl Scene {
         }
     }
 
+    /// With more in the configuration.
+    pub(crate) fn with_configuration(self, more: &str) -> Self {
+        let path = self.path("lb-drain.toml");
+        let text = fs::read_to_string(&path).expect("reads the configuration");
+        fs::write(path, text + more).expect("writes the configuration");
+        self
+    }
+
     /// A `systemctl` of this scene's own, which only takes its time, since nothing here is a unit.
     pub(crate) fn with_systemctl(self, script: &str) -> Self {
         let path = self.folder.path().join("systemctl");
@@ -121,6 +129,7 @@ pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) report: Value,
     pub(crate) lines: Vec<String>,
+    pub(crate) stdout: String,
 }
 
 impl Running {
@@ -153,6 +162,7 @@ impl Running {
             report: serde_json::from_str(&text)
                 .unwrap_or_else(|error| panic!("{error}: {text:?} {lines:#?}")),
             lines,
+            stdout: text,
         }
     }
 }

@@ -27,8 +27,8 @@ fn answer(connection: TcpStream, name: &str) -> io::Result<()> {
     let mut answers = connection.try_clone()?;
     let mut requests = BufReader::new(connection);
     while let Some(request) = http1::read_request(&mut requests)? {
-        match request
-            .path
+        let path = request.path.split('?').next().unwrap_or_default();
+        match path
             .strip_prefix("/sleep/")
             .and_then(|millis| millis.parse().ok())
         {

@@ -1,8 +1,10 @@
 //! The command line: raw input, which `config` turns into validated settings.
 
 mod balancers;
+mod check;
 #[cfg(feature = "rehearse")]
 mod rehearse;
+mod unit;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,8 +15,10 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
 use lb_drain_api::duration;
 
 pub use balancers::BalancerFlags;
+pub use check::Check;
 #[cfg(feature = "rehearse")]
 pub use rehearse::Rehearse;
+pub use unit::{UnitFile, UnitKind};
 
 /// Take this host out of its load balancers before its service stops.
 #[derive(Debug, Parser)]
@@ -33,12 +37,6 @@ Exit codes:
   75   with --strict: out everywhere, not drained in time
   130  interrupted (SIGINT); what was done is reported first
   143  terminated (SIGTERM); what was done is reported first";
-
-const CHECK_EXIT_CODES: &str = "\
-Exit codes:
-  0    a stop would work; warnings say what could be better
-  1    a stop would leave this host in rotation, or lose requests
-  2    usage or configuration error";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -63,7 +61,7 @@ pub enum Command {
     ///
     /// Each finding says what it is, why it matters and the line to write. Exits with 1 if there is one that
     /// would leave this host in rotation or lose requests.
-    #[command(after_help = CHECK_EXIT_CODES)]
+    #[command(after_help = check::EXIT_CODES)]
     Check(Check),
     /// Print the unit file that makes a service leave its load balancers, with times that fit
     ///
@@ -228,47 +226,6 @@ pub struct Status {
     /// Options of every command.
     #[command(flatten)]
     pub common: Common,
-}
-
-/// `check`.
-#[derive(Debug, Args)]
-pub struct Check {
-    /// Options of every command.
-    #[command(flatten)]
-    pub common: Common,
-
-    /// The application's unit, such as web.service
-    #[arg(env = "LB_DRAIN_APP")]
-    pub app: Option<String>,
-}
-
-/// `unit`.
-#[derive(Debug, Args)]
-pub struct UnitFile {
-    /// Options of every command.
-    #[command(flatten)]
-    pub common: Common,
-
-    /// The application's unit, such as web.service
-    #[arg(env = "LB_DRAIN_APP")]
-    pub app: String,
-
-    /// Which one to print [default: the one that fits the unit]
-    #[arg(long, value_enum, env = "LB_DRAIN_KIND")]
-    pub kind: Option<UnitKind>,
-
-    /// The time from stop to SIGKILL in all, as Kubernetes counts: split between leaving and the application
-    #[arg(long, value_name = "DURATION", env = "LB_DRAIN_GRACE", value_parser = duration::parse)]
-    pub grace: Option<Duration>,
-}
-
-/// The ways to install.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum UnitKind {
-    /// Lines in the application's own unit
-    DropIn,
-    /// A unit beside it
-    Companion,
 }
 
 /// What goes to stdout.

@@ -1,6 +1,7 @@
 //! What is shipped and printed for units: systemd accepts it, and it does what it says.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -126,6 +127,39 @@ fn the_printed_drop_in_leaves_before_the_vendors_stop_which_keeps_its_place() {
         host.machine.standing("app1.service") == "failed (failed) core-dump"
             || host.machine.standing("app1.service") == "failed (failed) signal"
     });
+}
+
+#[test]
+fn a_crash_with_the_drop_in_leaves_and_holds_up_no_restart() {
+    let host = Host::new();
+    let lines = "Environment=LB_DRAIN_BUDGET=3s\nRestart=always\nRestartSec=0";
+    host.machine
+        .install_unit("app1.service", &unit("app1", &address("app1"), lines));
+    // One more load balancer, which does not answer.
+    host.configure_with(
+        "app1",
+        "[[load_balancer]]\nprovider = \"haproxy\"\nsockets = [\"/nowhere.sock\"]\nservers = [\"web/app1\"]",
+    );
+    install(&host, &["--kind", "drop-in"]);
+    host.machine.systemctl_ok(&["start", "app1"]);
+    let diary = host.diary("app1");
+    let crashed = host.machine.property("app1.service", "MainPID");
+    let kills = Instant::now();
+    host.machine.run("kill", &["-ABRT", &crashed]);
+    eventually("it is back", || diary.states() == [0, DRAIN, 0]);
+    let starts = host
+        .machine
+        .moment("app1.service", "ExecMainStartTimestampMonotonic");
+    let delay = starts.saturating_duration_since(kills);
+    println!("from the crash to the next start, with a load balancer that does not answer: {delay:?}");
+    assert!(delay <= Duration::from_secs(1), "{delay:?}");
+    let journal = host.machine.journal("app1.service");
+    assert!(
+        journal.contains(
+            "budget 800 ms (it has crashed, and its restart waits); the main process ended by itself"
+        ),
+        "{journal}"
+    );
 }
 
 fn uptime() -> f64 {

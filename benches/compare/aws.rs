@@ -9,7 +9,7 @@ use lb_drain_test_support::elbv2::{Elbv2, TargetGroup};
 use lb_drain_test_support::imds::INSTANCE_ID;
 use lb_drain_test_support::moto::Moto;
 
-use crate::side::{Side, compare};
+use crate::side::{Side, compare, memory_folder};
 
 /// Runs of each side, in turn, so that all see the same machine.
 const RUNS: usize = 21;
@@ -29,7 +29,7 @@ struct Place<'a> {
 /// Prints the tables.
 pub(crate) fn run() {
     let Some(moto) = Moto::start() else { return };
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = memory_folder();
     let setup = moto.python(
         "
 instance = ec2.run_instances(ImageId='ami-12c6146b', MinCount=1, MaxCount=1)['Instances'][0]['InstanceId']

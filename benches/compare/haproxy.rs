@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::side::{Side, compare, lb_drain};
+use crate::side::{Side, compare, lb_drain, memory_folder};
 
 const RUNS: usize = 101;
 
@@ -77,7 +77,7 @@ struct Haproxy {
 
 impl Haproxy {
     fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = memory_folder();
         let socket = folder.path().join("admin.sock");
         let configuration = folder.path().join("haproxy.cfg");
         let text = format!(

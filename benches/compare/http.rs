@@ -6,13 +6,13 @@ use std::process::Command;
 use lb_drain_test_support::certificates::Authority;
 use lb_drain_test_support::http::{Fake, Reply};
 
-use crate::side::{Side, compare, lb_drain};
+use crate::side::{Side, compare, lb_drain, memory_folder};
 
 const RUNS: usize = 101;
 
 /// Prints the tables.
 pub(crate) fn run() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = memory_folder();
     let plain = Fake::start(|_| Reply::new(200, ""));
     measure("plain http", &plain, folder.path(), None);
 

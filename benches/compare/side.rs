@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use wait4::Wait4;
 
 /// A way of doing something.
@@ -30,6 +31,11 @@ struct Cost {
     processor: Duration,
     /// The most that was resident, in bytes.
     memory: u64,
+}
+
+/// A folder in memory, as `/run` is, where the record goes.
+pub(crate) fn memory_folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").expect("a folder in /dev/shm")
 }
 
 /// `lb-drain` as it is installed. Its record goes to this folder.

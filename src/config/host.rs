@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lb_drain_api::Host;
+use lb_drain_api::{Addresses, Host};
 
 /// What is known of this host without asking anybody.
 pub(super) fn host(ports: Vec<u16>, unit: Option<String>, budget: Duration) -> Host {
     Host {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        addresses: addresses(),
+        addresses: Addresses::found_by(addresses),
         ports,
         unit,
         budget,

@@ -15,7 +15,7 @@ mod view;
 pub use async_trait::async_trait;
 pub use error::{Error, Lifetime};
 pub use finding::{Finding, Severity};
-pub use host::Host;
+pub use host::{Addresses, Host};
 pub use load_balancer::{Firmness, Identity, LoadBalancer, Pace, Schedule};
 pub use settings_error::SettingsError;
 pub use view::{Found, Rotation, Target, Terms, View};

@@ -71,7 +71,7 @@ fn membership(reference: &Reference, found: &Found) -> Finding {
             remedy: Some("if it should be, check `target_groups`, `target_id` and `port`".to_owned()),
         },
         Ok(view) => fine(
-            format!("{name}: {target} is {}", view.state),
+            format!("{name}: {target}: its state is {}", view.state),
             "a stop finds it there",
         ),
         Err(error) => problem(error.to_string(), "a stop may leave this host in rotation", None),

@@ -257,7 +257,8 @@ async fn one_address_that_no_longer_exists_does_not_hide_the_other() {
         addresses: addresses
             .iter()
             .map(|address| address.parse().expect("an address"))
-            .collect(),
+            .collect::<Vec<_>>()
+            .into(),
         ..host()
     };
     let settings = Settings {

@@ -183,7 +183,8 @@ async fn a_host_of_several_addresses_is_asked_which() {
         addresses: vec![
             "10.0.0.7".parse().expect("an address"),
             "fd00::7".parse().expect("an address"),
-        ],
+        ]
+        .into(),
         ..host()
     };
     let balancer = connect_with(by_address(&fake, &arn), &host, &sources())

@@ -63,7 +63,7 @@ async fn findings(haproxy: &Haproxy) -> lb_drain_api::Result<Vec<Finding>> {
 
 fn state(haproxy: &Haproxy, target: &Target, entry: &Entry) -> Finding {
     let status = entry.stat.as_ref().map_or("disabled", |stat| &stat.status);
-    let what = format!("{} {target} is {status}", haproxy.client());
+    let what = format!("{} {target}: its state is {status}", haproxy.client());
     if entry.admin.is_out() {
         return Finding {
             severity: Severity::Warning,

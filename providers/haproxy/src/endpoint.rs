@@ -1,8 +1,10 @@
 //! Where a runtime API socket is.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use lb_drain_api::Addresses;
 
 /// The address of one runtime API socket, shown as it was configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl Endpoint {
     }
 
     /// Whether HAProxy runs on this host, as far as the address tells: only then is its `127.0.0.1` ours.
-    pub(crate) fn is_local(&self, own: &[IpAddr]) -> bool {
+    pub(crate) fn is_local(&self, own: &Addresses) -> bool {
         match &self.address {
             Address::Unix(_) => true,
             Address::Ip(address) => {
@@ -143,7 +145,7 @@ mod tests {
 
     #[test]
     fn only_a_local_haproxy_means_us_by_loopback() {
-        let own = ["10.0.0.7".parse().expect("address")];
+        let own = Addresses::from(vec!["10.0.0.7".parse().expect("address")]);
         let local = |text: &str| Endpoint::parse(text).expect("reads").is_local(&own);
         assert!(local("/run/haproxy/admin.sock"));
         assert!(local("tcp://127.0.0.1:9999"));

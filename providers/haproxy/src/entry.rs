@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use lb_drain_api::{Rotation, View};
+use lb_drain_api::{Addresses, Rotation, View};
 
 use crate::restore::Before;
 use crate::table::{StatRow, StateRow};
@@ -140,7 +140,7 @@ impl Stat {
 #[derive(Debug, Clone)]
 pub(crate) struct Own {
     /// The host's addresses.
-    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) addresses: Addresses,
     /// Whether HAProxy runs on this host too: its `127.0.0.1` is ours only then.
     pub(crate) loopback: bool,
 }

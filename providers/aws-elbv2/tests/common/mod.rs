@@ -18,7 +18,7 @@ pub const OTHER: &str = "i-0fedcba9876543210";
 pub fn host() -> Host {
     Host {
         hostname: "web1".to_owned(),
-        addresses: vec!["10.0.0.7".parse().expect("an address")],
+        addresses: vec!["10.0.0.7".parse().expect("an address")].into(),
         ports: vec![8080],
         unit: None,
         budget: Duration::from_secs(30),

@@ -21,7 +21,8 @@ fn own() -> Own {
         addresses: vec![
             "10.0.0.7".parse().expect("an address"),
             "fd00::7".parse().expect("an address"),
-        ],
+        ]
+        .into(),
         loopback: false,
     }
 }

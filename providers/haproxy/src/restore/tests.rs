@@ -1,3 +1,4 @@
+use lb_drain_api::Addresses;
 use serde_json::json;
 
 use super::*;
@@ -21,7 +22,7 @@ fn now(admin: u32, weight: u32, configured_weight: u32) -> Entry {
         configured_weight,
     };
     let own = Own {
-        addresses: Vec::new(),
+        addresses: Addresses::default(),
         loopback: false,
     };
     Entry::new(&row, &own)

@@ -183,7 +183,8 @@ fn by_address(haproxy: &Haproxy, addresses: &[&str], ports: &[u16]) -> std::sync
         addresses: addresses
             .iter()
             .map(|address| address.parse::<IpAddr>().expect("an address"))
-            .collect(),
+            .collect::<Vec<_>>()
+            .into(),
         ports: ports.to_vec(),
         ..Host::default()
     };

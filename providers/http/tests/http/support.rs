@@ -12,7 +12,7 @@ use serde_json::Value;
 pub(crate) fn host() -> Host {
     Host {
         hostname: "web1".into(),
-        addresses: vec!["10.0.0.7".parse().unwrap()],
+        addresses: vec!["10.0.0.7".parse().unwrap()].into(),
         ports: vec![8080],
         unit: Some("web.service".into()),
         budget: Duration::from_secs(30),

@@ -164,3 +164,18 @@ fn a_file_of_somebody_else_is_ignored_with_the_reason() {
     assert!(entries.is_empty());
     assert!(ignored[0].ends_with("ignored: not a file of ours"), "{ignored:?}");
 }
+
+#[test]
+fn an_entry_behind_a_link_is_ignored_however_right_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let record = open(&directory);
+    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    let (file, moved) = (only_file(&directory), elsewhere.path().join("entry.json"));
+    fs::copy(&file, &moved).expect("copied");
+    fs::remove_file(&file).expect("ours");
+    std::os::unix::fs::symlink(moved, file).expect("linked");
+    let (entries, ignored) = record.entries(&identity());
+    assert!(entries.is_empty(), "{entries:?}");
+    assert_eq!(ignored.len(), 1, "{ignored:?}");
+}

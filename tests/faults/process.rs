@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::balancer::Balancer;
 use crate::fault::{Fault, KINDS, Kind};
 use crate::rig::{Ended, Network, Running, binary, lb_drain_with};
-use crate::run::KEYS;
+use crate::run::{IN_THE_WAIT, KEYS};
 
 const BUDGET: Duration = Duration::from_millis(2000);
 /// How long it takes at most to get to its wait, and to end once it is told to.
@@ -71,11 +71,13 @@ impl Host {
         command
     }
 
-    fn wait_until_out(&self, started: Instant) {
+    /// Waits until this host is out, and the tool has seen that and waits.
+    fn wait_until_it_waits(&self, started: Instant) {
         while !self.balancer.is_out() {
             assert!(started.elapsed() < BUDGET, "it does not leave");
             thread::sleep(Duration::from_millis(2));
         }
+        thread::sleep(IN_THE_WAIT);
     }
 }
 
@@ -181,7 +183,7 @@ fn where_nothing_can_be_written_the_host_leaves_all_the_same() {
 fn stopped_and_continued_it_still_keeps_its_budget() {
     let host = Host::new(true);
     let running = host.start("deregister", "2s");
-    host.wait_until_out(running.started);
+    host.wait_until_it_waits(running.started);
     running.signal(Signal::STOP);
     thread::sleep(Duration::from_millis(800));
     running.signal(Signal::CONT);
@@ -193,7 +195,7 @@ fn stopped_and_continued_it_still_keeps_its_budget() {
 fn continued_after_its_budget_it_ends_at_once() {
     let host = Host::new(true);
     let running = host.start("deregister", "1s");
-    host.wait_until_out(running.started);
+    host.wait_until_it_waits(running.started);
     running.signal(Signal::STOP);
     thread::sleep(Duration::from_millis(1500));
     let continued = Instant::now();

@@ -21,7 +21,7 @@ pub(crate) const KEYS: [(&str, &str); 3] = [
     ("AWS_REGION", "eu-west-1"),
 ];
 /// From the moment at which it is out to the one at which the tool surely waits.
-const IN_THE_WAIT: Duration = Duration::from_millis(400);
+pub(crate) const IN_THE_WAIT: Duration = Duration::from_millis(400);
 
 /// A network in which packets to one address are dropped, with the resolver of [`names`].
 pub(crate) fn network(folder: &TempDir) -> Network {

@@ -1,5 +1,6 @@
 //! The binary `lb-drain`.
 
+use std::panic;
 use std::process::ExitCode;
 
 use lb_drain::cli;
@@ -7,7 +8,11 @@ use lb_drain::exit::Exit;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
-        Ok(parsed) => lb_drain::run(&parsed).into(),
+        // A panic out here, tokio's where file descriptors run out for example, has been told. No unit file knows
+        // its exit code, 101.
+        Ok(parsed) => panic::catch_unwind(|| lb_drain::run(&parsed))
+            .unwrap_or(Exit::Failed)
+            .into(),
         Err(error) => {
             // Help and version go to stdout and are no failure.
             let exit = if error.use_stderr() {

@@ -162,6 +162,8 @@ fn every_command_line_is_understood() {
 fn every_link_to_a_file_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let more = [
+        "docs/guarantees.md",
+        "docs/SECURITY.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "providers/README.md",
@@ -177,6 +179,35 @@ fn every_link_to_a_file_leads_somewhere() {
             );
         }
     }
+}
+
+#[test]
+fn every_promise_is_held_by_a_test_that_exists() {
+    let page = read("docs/guarantees.md");
+    let mut tests = 0;
+    for promise in page
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.contains("| held by |"))
+    {
+        let named: Vec<(&str, &str)> = promise
+            .split("[`")
+            .skip(1)
+            .map(|link| link.split(')').next().unwrap().split_once("`](../").unwrap())
+            .collect();
+        assert!(!named.is_empty(), "no test holds this: {promise}");
+        for (name, file) in named {
+            let text = read(file);
+            let (before, _) = text
+                .split_once(&format!("fn {name}("))
+                .unwrap_or_else(|| panic!("{file} has no {name}"));
+            assert!(
+                before.lines().rev().take(3).any(|line| line.contains("test")),
+                "{name} is no test"
+            );
+            tests += 1;
+        }
+    }
+    assert!(tests >= 25, "only {tests} tests were found");
 }
 
 #[test]

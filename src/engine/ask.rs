@@ -9,6 +9,9 @@ use super::plan::{Plan, Run};
 use super::retry::Retry;
 use super::{Event, ledger::Member};
 
+/// What to do about one that says nothing.
+pub(super) const UNREACHED: &str = "is it up, and do name, route and firewall lead there?";
+
 /// One entry of the ledger, as a task of the run sees it.
 pub(super) struct Entry<'a> {
     pub run: &'a Run,
@@ -86,7 +89,8 @@ impl Entry<'_> {
                         identity.provider, identity.endpoint
                     ),
                     format!("nothing within {}", lb_drain_api::duration::human(limit)),
-                ))
+                )
+                .advise(UNREACHED))
             }
         }
     }

@@ -22,6 +22,7 @@ pub use traffic::Traffic;
 
 use std::collections::HashMap;
 
+use lb_drain_api::Error;
 use tokio::task::JoinSet;
 
 /// Takes this host out of every load balancer at once and waits until each has drained.
@@ -68,12 +69,25 @@ where
     // Whom the end found still asking has failed. It is told next to the verdict, where people look.
     for (number, member) in run.ledger.members().iter().enumerate() {
         if member.standing == Standing::In {
-            let failed = run
-                .ledger
-                .change(number, |member| member.standing = Standing::Failed);
+            let failed = run.ledger.change(number, |member| {
+                member.standing = Standing::Failed;
+                member
+                    .error
+                    .get_or_insert_with(|| silent(member.provider, &member.endpoint));
+            });
             run.audience.tell(&failed, &Event::Failed);
         }
     }
+}
+
+/// The error of one whose first answer the end of the budget has not waited for.
+fn silent(provider: &str, endpoint: &str) -> String {
+    Error::temporary(
+        format!("{provider} {endpoint} did not answer"),
+        "nothing within the budget",
+    )
+    .advise(ask::UNREACHED)
+    .to_string()
 }
 
 /// The entry of a load balancer that has not been looked through yet: as long as it is there, the host is

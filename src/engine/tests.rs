@@ -419,6 +419,19 @@ async fn a_permanent_failure_ends_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_whose_first_answer_never_comes_is_told_of_with_what_to_do() {
+    let run = Stage::new(SECOND);
+    let silent = Arc::new(Fake::new("a").at(Duration::ZERO, Act::Hang));
+    let members = run.deregister(&[&silent]).await;
+    assert_eq!(members[0].standing, Standing::Failed);
+    let error = members[0].error.as_deref().expect("an error");
+    assert!(
+        error.starts_with("fake a did not answer: nothing within the budget; "),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_recovers_is_done_soon_after() {
     let stage = Stage::new(30 * SECOND);
     let fake = Arc::new(

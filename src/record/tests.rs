@@ -102,3 +102,80 @@ fn services_that_share_an_endpoint_do_not_bring_each_other_back() {
     assert_eq!(ours.entries(&identity()).0, [entry("web/app1", true, "up")]);
     assert_eq!(ours.entry(&identity(), &Target::new("api/app1")), Some(of_theirs));
 }
+
+/// The one file in this directory.
+fn only_file(directory: &tempfile::TempDir) -> PathBuf {
+    let mut files = fs::read_dir(directory.path()).expect("a directory");
+    files.next().expect("a file").expect("readable").path()
+}
+
+#[test]
+fn a_link_in_the_place_of_an_entry_is_replaced_and_what_it_leads_to_is_left_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let elsewhere = tempfile::NamedTempFile::new().expect("a file");
+    let record = open(&directory);
+    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    let file = only_file(&directory);
+    fs::remove_file(&file).expect("ours");
+    std::os::unix::fs::symlink(elsewhere.path(), &file).expect("linked");
+
+    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    assert_eq!(record.entries(&identity()).0, [entry("web/app1", true, "up")]);
+    assert!(fs::symlink_metadata(&file).expect("there").is_file());
+    assert_eq!(fs::read(elsewhere.path()).expect("readable"), b"");
+}
+
+#[test]
+fn a_link_in_the_place_of_the_scratch_file_is_not_written_through() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let elsewhere = tempfile::NamedTempFile::new().expect("a file");
+    let record = open(&directory);
+    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    let scratch = only_file(&directory).with_extension(format!("{}.tmp", std::process::id()));
+    std::os::unix::fs::symlink(elsewhere.path(), scratch).expect("linked");
+
+    assert!(record.keep(&entry("web/app1", true, "weight 7")).is_err());
+    assert_eq!(fs::read(elsewhere.path()).expect("readable"), b"");
+}
+
+#[test]
+fn a_linked_directory_and_one_that_others_may_write_to_are_not_used() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let (real, link) = (directory.path().join("real"), directory.path().join("link"));
+    fs::create_dir(&real).expect("made");
+    std::os::unix::fs::symlink(&real, &link).expect("linked");
+    let entry = entry("web/app1", true, "up");
+    assert!(Record::open(Some(link), "web").keep(&entry).is_err());
+
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o777)).expect("ours");
+    assert!(Record::open(Some(real), "web").keep(&entry).is_err());
+}
+
+#[test]
+fn a_file_of_somebody_else_is_ignored_with_the_reason() {
+    // To give a file away takes root, as the other tests with a real system do.
+    const NOBODY: u32 = 65534;
+    let directory = tempfile::tempdir().expect("a directory");
+    let record = open(&directory);
+    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    std::os::unix::fs::chown(only_file(&directory), Some(NOBODY), None).expect("root may give it away");
+    let (entries, ignored) = record.entries(&identity());
+    assert!(entries.is_empty());
+    assert!(ignored[0].ends_with("ignored: not a file of ours"), "{ignored:?}");
+}
+
+#[test]
+fn an_entry_behind_a_link_is_ignored_however_right_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let record = open(&directory);
+    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    let (file, moved) = (only_file(&directory), elsewhere.path().join("entry.json"));
+    fs::copy(&file, &moved).expect("copied");
+    fs::remove_file(&file).expect("ours");
+    std::os::unix::fs::symlink(moved, file).expect("linked");
+    let (entries, ignored) = record.entries(&identity());
+    assert!(entries.is_empty(), "{entries:?}");
+    assert_eq!(ignored.len(), 1, "{ignored:?}");
+}

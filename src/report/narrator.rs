@@ -121,8 +121,7 @@ impl Audience for Narrator {
                 }
             }
             Event::Failed => {
-                let error = member.error.clone();
-                let error = error.unwrap_or_else(|| format!("{} did not answer in time", whole(member)));
+                let error = member.error.as_deref().unwrap_or_default();
                 if member.optional {
                     say!(warn, member, "{name}: {}: {error} (optional)", self.failing);
                 } else {

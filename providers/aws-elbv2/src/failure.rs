@@ -180,13 +180,17 @@ fn refused(action: &str, scope: &str, status: u16, code: &str, message: &str) ->
 /// What to do where something else than Elastic Load Balancing seems to answer.
 const ELSEWHERE: &str = "check that `endpoint_url` and the proxy variables lead to Elastic Load Balancing";
 
+/// What to do where nothing answers, or something that does not speak HTTP.
+const UNREACHED: &str =
+    "check that `endpoint_url`, the proxy variables, route and firewall let this host reach it";
+
 /// An answer that is none of this API.
 pub(crate) fn misunderstood(action: &str, why: &str) -> Failure {
     Failure::passing(format!("did not understand the answer to {action}"), why).advise(ELSEWHERE)
 }
 
 fn late(action: &str, error: &(dyn StdError + 'static)) -> Failure {
-    Failure::passing(format!("got no answer to {action} in time"), chain(error))
+    Failure::passing(format!("got no answer to {action} in time"), chain(error)).advise(UNREACHED)
 }
 
 /// Sorts a request that never got an answer.
@@ -201,7 +205,7 @@ fn unsent(action: &str, error: &(dyn StdError + 'static)) -> Failure {
         .filter_map(|cause| cause.downcast_ref::<ConnectorError>())
         .any(ConnectorError::is_user);
     let make = if user { Failure::lasting } else { Failure::passing };
-    make(format!("could not be asked for {action}"), why)
+    make(format!("could not be asked for {action}"), why).advise(UNREACHED)
 }
 
 /// An error and its causes in one line, without repetition: an outer error often quotes its source.

@@ -39,7 +39,7 @@ async fn all_is_fine_and_nothing_is_changed() {
     println!("{text}");
     assert_eq!(worst(&findings), Severity::Fine, "{text}");
     for part in [
-        "web: i-0123456789abcdef0:8080 is healthy",
+        "web: i-0123456789abcdef0:8080: its state is healthy",
         "elasticloadbalancing:DeregisterTargets is allowed",
         "elasticloadbalancing:RegisterTargets was not tried",
         "web: application load balancer, deregistration delay 300 s (new requests may arrive for 15 s",

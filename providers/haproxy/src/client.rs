@@ -11,6 +11,9 @@ use crate::endpoint::{Address, Endpoint};
 use crate::table::Unreadable;
 use crate::transport::{self, Failure};
 
+/// What to do about an answer that HAProxy would not give.
+const ELSEWHERE: &str = "is this HAProxy's runtime API?";
+
 /// What the master CLI passes on to its current worker (management guide, section 9.4).
 const TO_WORKER: &str = "@1 ";
 
@@ -121,6 +124,10 @@ impl Client {
             None => Err(self.unexpected(commands, "the answer is empty")),
             Some(text) => match Refusal::parse(text) {
                 Refusal::NoSuchBackend => Ok(()),
+                // Neither the table that was asked for nor a refusal that HAProxy has.
+                Refusal::Other(text) if answer.states.is_none() => {
+                    Err(self.unexpected(commands, excerpt(text)))
+                }
                 refusal => Err(self.refused(commands, refusal)),
             },
         }
@@ -131,7 +138,7 @@ impl Client {
     }
 
     fn unexpected(&self, commands: Commands<'_>, why: impl fmt::Display) -> Error {
-        Error::temporary(self.asked(commands), why)
+        Error::temporary(self.asked(commands), why).advise(ELSEWHERE)
     }
 
     fn failed(&self, commands: Commands<'_>, failure: Failure) -> Error {
@@ -147,7 +154,7 @@ impl Client {
                     self.asked(commands),
                     format!("it answers more than {megabytes} MB"),
                 )
-                .advise("is this HAProxy's runtime API?");
+                .advise(ELSEWHERE);
             }
         };
         let what = format!("{self} cannot be reached");
@@ -163,7 +170,7 @@ impl Client {
                 r#"add "mode 660 group GROUP" to its "stats socket" line and "SupplementaryGroups=GROUP" to the unit, or run as root"#,
             ),
             ErrorKind::ConnectionRefused => Error::temporary(what, why).advise("is HAProxy running?"),
-            _ => Error::temporary(what, why),
+            _ => Error::temporary(what, why).advise("check its address, the route to it and the firewall"),
         }
     }
 }

@@ -11,6 +11,9 @@ use rustls::{AlertDescription, CertificateError};
 use crate::answer::Answer;
 use crate::call::Sent;
 
+/// What to do about a server that is not there.
+const UNREACHED: &str = "is it up, and do url, route and firewall lead there?";
+
 /// The innermost reason of a failed request, in words and without its URL.
 pub(crate) fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn StdError = error;
@@ -63,7 +66,7 @@ pub(crate) fn no_answer(sent: &Sent<'_>, error: &reqwest::Error) -> Error {
 /// A failure after which the request may or may not have been carried out.
 fn in_doubt(sent: &Sent<'_>, what: String, why: &str) -> Error {
     if sent.repeatable {
-        Error::temporary(what, why)
+        Error::temporary(what, why).advise("if this goes on, its own log says more")
     } else {
         Error::permanent(
             what,
@@ -85,7 +88,7 @@ pub(crate) fn given_up(origin: &str, line: &str) -> Error {
 fn not_connected(sent: &Sent<'_>, error: &reqwest::Error) -> Error {
     let what = format!(r#"http {} could not be reached for "{}""#, sent.origin, sent.line);
     if error.is_timeout() {
-        return Error::temporary(what, "no connection in time");
+        return Error::temporary(what, "no connection in time").advise(UNREACHED);
     }
     let why = cause(error);
     let unix = sent.origin.starts_with("unix:");
@@ -102,7 +105,7 @@ fn not_connected(sent: &Sent<'_>, error: &reqwest::Error) -> Error {
         }
         Some((io::ErrorKind::NotFound, _)) if unix => Error::temporary(what, "there is no such socket")
             .advise("start what listens there, or correct the path"),
-        _ => Error::temporary(what, why),
+        _ => Error::temporary(what, why).advise(UNREACHED),
     }
 }
 

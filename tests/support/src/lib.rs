@@ -5,6 +5,7 @@ pub mod behaviour;
 pub mod caddy;
 pub mod certificates;
 pub mod elbv2;
+pub mod gate;
 pub mod haproxy;
 pub mod http;
 pub mod http1;

@@ -170,10 +170,14 @@ async fn a_check_tells_of_servers_that_are_out_and_of_clients_that_stick() {
                 Severity::Fine,
                 format!("{name} answers and permits changes").as_str()
             ),
-            (Severity::Warning, format!("{name} web/app1 is MAINT").as_str()),
             (
                 Severity::Warning,
-                format!("{name} web/app2 is no check, and its clients stick to it by a cookie").as_str()
+                format!("{name} web/app1: its state is MAINT").as_str()
+            ),
+            (
+                Severity::Warning,
+                format!("{name} web/app2: its state is no check, and its clients stick to it by a cookie")
+                    .as_str()
             ),
             (
                 Severity::Problem,

@@ -99,7 +99,9 @@ async fn an_unreachable_server_is_temporary_for_every_method() {
         assert!(is_temporary(&error), "{error}");
         assert_eq!(
             error.to_string(),
-            format!(r#"http http://{unused} could not be reached for "{method} /x": Connection refused"#)
+            format!(
+                r#"http http://{unused} could not be reached for "{method} /x": Connection refused; is it up, and do url, route and firewall lead there?"#
+            )
         );
     }
     let error = leave(&leaves_by("PUT", "http://lb-drain.invalid/", ""))

@@ -14,7 +14,10 @@ fn main() {
     println!("cargo:rustc-link-arg-bins=-no-pie");
     // With the unwinder in it, where the compiler has it: one library less to load at each start.
     let asked = Command::new("cc").arg("-print-file-name=libgcc_eh.a").output();
-    let path = asked.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let path = asked.map_or_else(
+        |_| String::new(),
+        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+    );
     let path = Path::new(path.trim());
     if let Some(folder) = path.parent().filter(|_| path.is_absolute() && path.exists()) {
         println!("cargo:rustc-link-search=native={}", folder.display());

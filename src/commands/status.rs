@@ -127,6 +127,8 @@ pub(super) async fn sightings(settings: &Settings) -> Vec<Sighting> {
                     view: Ok(View {
                         rotation: Rotation::NotAMember,
                         in_flight: None,
+                        undrained: false,
+                        partial: false,
                         state: "not found".to_owned(),
                         ports: Vec::new(),
                         before: Value::Null,

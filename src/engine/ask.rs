@@ -39,6 +39,11 @@ impl Entry<'_> {
         });
     }
 
+    /// Attempts at this load balancer until `until`.
+    pub(super) fn retry(&self, until: Instant) -> Retry {
+        Retry::until(until, self.plan.balancer.schedule().attempt)
+    }
+
     /// Asks until there is an answer, the failure is permanent, or `until` comes: then the last failure.
     pub(super) async fn insist<T, F>(
         &self,
@@ -49,7 +54,7 @@ impl Entry<'_> {
     where
         F: Future<Output = Result<T>>,
     {
-        let mut retry = Retry::until(until);
+        let mut retry = self.retry(until);
         loop {
             let error = match self.once(verb, retry.attempt(), ask()).await {
                 Ok(answer) => return Ok(answer),

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::ask::Entry;
 use super::plan::{Plan, Run};
-use super::retry::Retry;
 use super::wait::wait;
 use super::{Event, Evidence, Standing, placeholder};
 use crate::record;
@@ -129,7 +128,7 @@ pub(super) fn ports(entry: &Entry<'_>, view: &View) -> std::collections::BTreeSe
 /// does.
 pub(super) async fn take_out(entry: &Entry<'_>, target: &Target, firmness: Firmness) -> Result<View, Error> {
     let until = entry.run.deadline.finish();
-    let mut again = Retry::until(until);
+    let mut again = entry.retry(until);
     loop {
         let balancer = &entry.plan.balancer;
         entry

@@ -12,9 +12,6 @@ const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 /// An attempt that gets less than this is not worth making.
 const LAST: Duration = Duration::from_millis(20);
-/// How long the first attempt may take; each further one twice as long. Long enough for TLS with a busy
-/// host, short enough that one lost packet does not eat the budget.
-const FIRST_ATTEMPT: Duration = Duration::from_secs(2);
 
 /// The pauses between attempts: exponential with full jitter (each uniform between nothing and twice its
 /// mean), so that a fleet that stops together does not ask together.
@@ -22,13 +19,14 @@ const FIRST_ATTEMPT: Duration = Duration::from_secs(2);
 pub struct Retry {
     pauses: ExponentialBackoff,
     attempts: u32,
+    first: Duration,
     until: Instant,
 }
 
 impl Retry {
-    /// Attempts until `until`.
+    /// Attempts until `until`, the first of which may take `first`; each further one twice as long.
     #[must_use]
-    pub fn until(until: Instant) -> Self {
+    pub fn until(until: Instant, first: Duration) -> Self {
         Self {
             pauses: ExponentialBackoffBuilder::new()
                 .with_initial_interval(FIRST)
@@ -38,13 +36,16 @@ impl Retry {
                 .with_max_elapsed_time(None) // `until` decides, on the engine's clock
                 .build(),
             attempts: 0,
+            first,
             until,
         }
     }
 
     /// How long the next attempt may take.
     pub fn attempt(&mut self) -> Duration {
-        let limit = FIRST_ATTEMPT * 2_u32.saturating_pow(self.attempts.min(16));
+        let limit = self
+            .first
+            .saturating_mul(2_u32.saturating_pow(self.attempts.min(16)));
         self.attempts += 1;
         limit.min(self.until.saturating_duration_since(Instant::now()))
     }
@@ -61,13 +62,15 @@ impl Retry {
 
 #[cfg(test)]
 mod tests {
+    use lb_drain_api::ATTEMPT;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_with_full_jitter_and_stay_bounded() {
         let mut firsts = Vec::new();
         for _ in 0..200 {
-            let mut retry = Retry::until(Instant::now() + Duration::from_secs(3600));
+            let mut retry = Retry::until(Instant::now() + Duration::from_secs(3600), ATTEMPT);
             firsts.push(retry.pause(None).expect("there is time"));
             for _ in 0..20 {
                 assert!(retry.pause(None).expect("there is time") <= LONGEST * 2);
@@ -82,7 +85,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ends_when_the_next_attempt_would_come_too_late() {
-        let mut retry = Retry::until(Instant::now() + Duration::from_secs(5));
+        let mut retry = Retry::until(Instant::now() + Duration::from_secs(5), ATTEMPT);
         assert_eq!(retry.pause(Some(Duration::from_secs(6))), None);
         assert_eq!(
             retry.pause(Some(Duration::from_secs(4))),
@@ -92,7 +95,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn attempts_get_longer_within_what_is_left() {
-        let mut retry = Retry::until(Instant::now() + Duration::from_secs(5));
+        let mut retry = Retry::until(Instant::now() + Duration::from_secs(5), ATTEMPT);
         assert_eq!(retry.attempt(), Duration::from_secs(2));
         assert_eq!(retry.attempt(), Duration::from_secs(4));
         assert_eq!(retry.attempt(), Duration::from_secs(5));

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lb_drain_api::{
-    Error, Finding, Firmness, Found, Identity, LoadBalancer, Pace, Result, Rotation, Schedule, Target, Terms,
-    View, async_trait,
+    ATTEMPT, Error, Finding, Firmness, Found, Identity, LoadBalancer, Pace, Result, Rotation, Schedule,
+    Target, Terms, View, async_trait,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -45,6 +45,8 @@ enum Act {
 struct State {
     rotation: Rotation,
     in_flight: Option<u64>,
+    undrained: bool,
+    partial: bool,
     mood: Act,
     script: VecDeque<(Instant, Act)>,
     calls: Vec<&'static str>,
@@ -73,6 +75,7 @@ impl Fake {
             schedule: Schedule {
                 firm_after: None,
                 cut: false,
+                attempt: ATTEMPT,
                 pace: Pace {
                     first: Duration::ZERO,
                     near: millis(10),
@@ -87,6 +90,8 @@ impl Fake {
             state: Mutex::new(State {
                 rotation: Rotation::InService,
                 in_flight: Some(0),
+                undrained: false,
+                partial: false,
                 mood: Act::Answer,
                 script: VecDeque::new(),
                 calls: Vec::new(),
@@ -144,6 +149,8 @@ impl Fake {
         View {
             rotation: state.rotation,
             in_flight: state.in_flight,
+            undrained: state.undrained,
+            partial: state.partial,
             state: format!("{:?}", state.rotation),
             ports: Vec::new(),
             before: json!({ "weight": 7 }),

@@ -16,7 +16,7 @@ pub use async_trait::async_trait;
 pub use error::{Error, Lifetime};
 pub use finding::{Finding, Severity};
 pub use host::{Addresses, Host};
-pub use load_balancer::{Firmness, Identity, LoadBalancer, Pace, Schedule};
+pub use load_balancer::{ATTEMPT, Firmness, Identity, LoadBalancer, Pace, Schedule};
 pub use settings_error::SettingsError;
 pub use view::{Found, Rotation, Target, Terms, View};
 

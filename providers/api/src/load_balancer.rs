@@ -82,9 +82,16 @@ pub struct Schedule {
     pub firm_after: Option<Duration>,
     /// Whether [`LoadBalancer::cut`] is wanted just before the budget ends.
     pub cut: bool,
+    /// How long the first attempt at a verb is given; each further one gets twice as long, within the budget.
+    /// Short, so that one lost packet does not eat the budget, and long enough for an answer that is only slow:
+    /// a verb that is given up half way may have to be asked again.
+    pub attempt: Duration,
     /// How often [`LoadBalancer::look`] may be called.
     pub pace: Pace,
 }
+
+/// The first attempt where nothing is known of the load balancer's speed: long enough for TLS with a busy host.
+pub const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// How often a load balancer may be asked for its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -48,6 +48,12 @@ pub struct View {
     /// Requests that the load balancer counts as in flight or queued for this entry. `None` where it does
     /// not count them (or this look did not tell).
     pub in_flight: Option<u64>,
+    /// The load balancer says, in words that are no count, that it has not drained yet: quiet connections of
+    /// this host are no evidence then.
+    pub undrained: bool,
+    /// The count may leave requests out, such as those of a process before a reload: this host's connections
+    /// must show nothing in flight either.
+    pub partial: bool,
     /// The state in the load balancer's own words, such as `DRAIN` or `Target.DeregistrationInProgress`.
     pub state: String,
     /// The ports of this host that the entry stands for, where the load balancer tells: evidence is looked

@@ -175,6 +175,8 @@ pub(crate) fn view(seen: &[Seen]) -> View {
     View {
         rotation,
         in_flight: None,
+        undrained: false,
+        partial: false,
         state: state(seen),
         ports: ports(seen),
         before: before(seen),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lb_drain_api::{
-    Error, Finding, Firmness, Found, Identity, LoadBalancer, Pace, Result, Rotation, Schedule, Target, Terms,
-    View,
+    ATTEMPT, Error, Finding, Firmness, Found, Identity, LoadBalancer, Pace, Result, Rotation, Schedule,
+    Target, Terms, View,
 };
 use serde_json::Value;
 
@@ -128,6 +128,7 @@ impl LoadBalancer for Group {
         Schedule {
             firm_after: None,
             cut: false,
+            attempt: ATTEMPT,
             pace: Pace {
                 first: floor + AFTER_FLOOR,
                 // Only the host's own connections show an early end; AWS shows the end of the delay.

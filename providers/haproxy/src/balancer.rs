@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use lb_drain_api::{
-    Error, Finding, Firmness, Found, Identity, LoadBalancer, Pace, Result, Rotation, Schedule, Target, Terms,
-    View, async_trait,
+    ATTEMPT, Error, Finding, Firmness, Found, Identity, LoadBalancer, Pace, Result, Rotation, Schedule,
+    Target, Terms, View, async_trait,
 };
 use serde_json::Value;
 
@@ -207,6 +207,7 @@ impl LoadBalancer for Haproxy {
         Schedule {
             firm_after: self.maint_after,
             cut: self.shutdown_sessions,
+            attempt: ATTEMPT,
             pace: PACE,
         }
     }
@@ -234,6 +235,8 @@ impl LoadBalancer for Haproxy {
             _ => Ok(View {
                 rotation: Rotation::Out,
                 in_flight: None,
+                undrained: false,
+                partial: false,
                 state: "removed from HAProxy".to_owned(),
                 ports: Vec::new(),
                 before: Value::Null,

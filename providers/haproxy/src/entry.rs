@@ -110,6 +110,8 @@ impl Entry {
             return View {
                 rotation: Rotation::NotAMember,
                 in_flight: None,
+                undrained: false,
+                partial: false,
                 state: "its backend is disabled".to_owned(),
                 ports: self.port.into_iter().collect(),
                 before: before.to_value(),
@@ -118,6 +120,8 @@ impl Entry {
         View {
             rotation: self.rotation(),
             in_flight: counts.then_some(stat.in_flight),
+            undrained: false,
+            partial: false,
             state: stat.status.clone(),
             ports: self.port.into_iter().collect(),
             before: before.to_value(),

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lb_drain_api::{
-    Error, Finding, Firmness, Found, Host, Identity, LoadBalancer, Pace, Result, Rotation, Schedule,
+    ATTEMPT, Error, Finding, Firmness, Found, Host, Identity, LoadBalancer, Pace, Result, Rotation, Schedule,
     SettingsError, Severity, Target, Terms, View, async_trait,
 };
 use serde_json::Value;
@@ -201,6 +201,7 @@ impl LoadBalancer for Endpoint {
         Schedule {
             firm_after: None,
             cut: false,
+            attempt: ATTEMPT,
             pace: PACE,
         }
     }

@@ -191,6 +191,8 @@ pub(crate) fn view(rotation: Rotation, in_flight: Option<u64>, state: String) ->
     View {
         rotation,
         in_flight,
+        undrained: false,
+        partial: false,
         state,
         ports: Vec::new(),
         before: Value::Null,

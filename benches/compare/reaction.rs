@@ -69,9 +69,12 @@ pub(crate) fn run(limits: &mut Limits) {
     let active = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&active);
     let endpoint = Fake::start(move |_| Reply::json(200, &json!({ "active": count.load(Ordering::SeqCst) })));
+    // The moment this host's connections fall silent is the moment to ask.
     let text = format!(
-        "[[load_balancer]]\nprovider = \"http\"\n[load_balancer.deregister]\nmethod = \"POST\"\nurl = \"{url}/\"\n\
+        "ports = [{port}]\n\
+         [[load_balancer]]\nprovider = \"http\"\n[load_balancer.deregister]\nmethod = \"POST\"\nurl = \"{url}/\"\n\
          [load_balancer.drained]\nurl = \"{url}/\"\npointer = \"/active\"\nop = \"==\"\nvalue = 0\n",
+        port = service.port(),
         url = endpoint.url()
     );
     fs::write(&file, text).expect("written");

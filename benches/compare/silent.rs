@@ -32,7 +32,7 @@ pub(crate) fn run(limits: &mut Limits) {
         let keys = if number < SILENT / 2 {
             format!("provider = \"haproxy\"\nsockets = [\"tcp://{address}\"]\nservers = [\"web/app1\"]")
         } else {
-            format!("provider = \"http\"\n[load_balancer.deregister]\nurl = \"http://{address}/\"")
+            format!("provider = \"http\"\n[load_balancer.deregister]\nmethod = \"POST\"\nurl = \"http://{address}/\"")
         };
         writeln!(crowd, "[[load_balancer]]\nname = \"silent{number}\"\n{keys}").expect("a string takes all");
     }
@@ -78,14 +78,19 @@ fn until_out(haproxy: &Haproxy, configuration: &Path) -> Duration {
         .stderr(Stdio::piped());
     let begun = Instant::now();
     let mut process = command.spawn().expect("it starts");
-    let said = BufReader::new(process.stderr.take().expect("piped"))
+    let mut other = Vec::new();
+    let out = BufReader::new(process.stderr.take().expect("piped"))
         .lines()
         .map_while(Result::ok)
-        .find(|line| line.starts_with("healthy: ") && line.contains("out of rotation"));
+        .any(|line| {
+            let out = line.starts_with("healthy: ") && line.contains("out of rotation");
+            other.push(line);
+            out
+        });
     let time = begun.elapsed();
     // The others keep it until the end of its budget.
     let _ = process.kill();
     let _ = process.wait();
-    assert!(said.is_some(), "it did not leave the healthy one");
+    assert!(out, "it did not leave the healthy one: {other:#?}");
     time
 }

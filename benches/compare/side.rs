@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -160,12 +160,28 @@ fn run(command: &Command, input: Option<&Path>) -> Cost {
     let [status, wall, processor, memory] = numbers[..] else {
         panic!("{launch:?} printed {line:?}");
     };
-    assert!(status == 0, "{command:?}: wait status {status}");
+    if status != 0 {
+        // What it said is gone with its output.
+        panic!(
+            "{command:?}: wait status {status}; once more: {:?}",
+            again(command)
+        );
+    }
     Cost {
         wall: Duration::from_nanos(wall),
         processor: Duration::from_micros(processor),
         memory: u32::try_from(memory).expect("less than 4 TiB"),
     }
+}
+
+/// The same once more, with its output kept.
+fn again(command: &Command) -> std::io::Result<Output> {
+    let mut again = Command::new(command.get_program());
+    again.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        again.env(name, value.unwrap_or_default());
+    }
+    again.stdin(Stdio::null()).output()
 }
 
 /// Seconds, seconds, MiB.

@@ -32,7 +32,9 @@ pub(crate) fn run(limits: &mut Limits) {
         let keys = if number < SILENT / 2 {
             format!("provider = \"haproxy\"\nsockets = [\"tcp://{address}\"]\nservers = [\"web/app1\"]")
         } else {
-            format!("provider = \"http\"\n[load_balancer.deregister]\nmethod = \"POST\"\nurl = \"http://{address}/\"")
+            format!(
+                "provider = \"http\"\n[load_balancer.deregister]\nmethod = \"POST\"\nurl = \"http://{address}/\""
+            )
         };
         writeln!(crowd, "[[load_balancer]]\nname = \"silent{number}\"\n{keys}").expect("a string takes all");
     }

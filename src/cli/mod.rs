@@ -340,7 +340,10 @@ mod tests {
     fn every_option_reads_the_environment() {
         let mut whole = Cli::command();
         whole.build();
-        for command in whole.get_subcommands().filter(|command| command.get_name() != "help") {
+        for command in whole
+            .get_subcommands()
+            .filter(|command| command.get_name() != "help")
+        {
             assert!(command.get_arguments().count() > 5, "{}", command.get_name());
             for argument in command.get_arguments() {
                 let name = argument.get_id().as_str();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::HEADING;
 
-/// `--http…`.
+// `--http…`.
 #[derive(Debug, Args)]
 pub struct HttpFlags {
     /// The request that takes this host out

@@ -4,6 +4,7 @@
 //! `LB_DRAIN_EVIDENCE_BATCHES` runs more batches than the default, `LB_DRAIN_EVIDENCE_SEED` other schedules.
 
 mod clients;
+mod foreign;
 mod haproxy;
 mod random;
 mod server;

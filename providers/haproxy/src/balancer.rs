@@ -273,16 +273,13 @@ impl LoadBalancer for Haproxy {
     async fn look(&self, target: &Target) -> Result<View> {
         let seen = self.see(std::slice::from_ref(target)).await?;
         match seen.into_iter().next() {
-            Some(Seen::Entry(entry)) => {
-                let mut view = entry.view();
-                // An agent that says `drain` takes it out of maintenance, and sticky traffic comes back.
-                if view.rotation == Rotation::Out
-                    && !entry.admin.in_maint()
-                    && self.in_maint().contains(target)
-                {
-                    view.rotation = Rotation::InService;
+            Some(Seen::Entry(mut entry)) => {
+                // An agent that says `drain` takes it out of maintenance, and sticky traffic comes back. For who
+                // asked for maintenance that is in rotation, and so it is put on record.
+                if !entry.admin.in_maint() && self.in_maint().contains(target) {
+                    entry.admin = entry.admin.unforced();
                 }
-                Ok(view)
+                Ok(entry.view())
             }
             // It was there when it was found. Now a reload or `del server` has taken it out for good,
             // while an old process may still serve requests.

@@ -33,6 +33,11 @@ impl Admin {
     pub(crate) fn is_out(self) -> bool {
         self.in_maint() || self.in_drain()
     }
+
+    /// As if neither had been asked for.
+    pub(crate) fn unforced(self) -> Self {
+        Self(self.0 & !(Self::FORCED_MAINT | Self::FORCED_DRAIN))
+    }
 }
 
 /// One server as HAProxy knows it.

@@ -204,9 +204,11 @@ async fn what_takes_it_out_of_maintenance_is_told_as_putting_it_back() {
         .expect("goes to maint");
     assert_eq!(balancer.look(&app1).await.expect("looks").rotation, Rotation::Out);
     state(8); // as an agent does that says "drain"
+    let view = balancer.look(&app1).await.expect("looks");
+    assert_eq!(view.rotation, Rotation::InService);
     assert_eq!(
-        balancer.look(&app1).await.expect("looks").rotation,
-        Rotation::InService
+        view.before["admin_state"], 0,
+        "what is recorded now must not keep it out"
     );
     balancer
         .deregister(&app1, Firmness::Firm)

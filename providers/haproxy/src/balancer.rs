@@ -304,17 +304,18 @@ impl LoadBalancer for Haproxy {
         // `state drain` would take a server out of maintenance, so its state is read first, and anew each
         // time: between two tries somebody may have put it there.
         let admin = self.state(target).await?.admin;
-        let state = match firmness {
-            Firmness::Drain if !admin.is_out() => Some(State::Drain),
-            Firmness::Firm if !admin.in_maint() => Some(State::Maint),
-            Firmness::Drain | Firmness::Firm => None,
+        // Whoever asked for maintenance once is not served by less.
+        let firm = firmness == Firmness::Firm || self.in_maint().contains(target);
+        let state = match firm {
+            false => Some(State::Drain).filter(|_| !admin.is_out()),
+            true => Some(State::Maint).filter(|_| !admin.in_maint()),
         };
         if let Some(state) = state {
             self.client
                 .write(Command::SetState(server(target)?, state))
                 .await?;
         }
-        if firmness == Firmness::Firm {
+        if firm {
             self.in_maint().insert(target.clone());
         }
         Ok(())

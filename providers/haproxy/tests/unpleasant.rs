@@ -195,7 +195,10 @@ async fn a_master_knows_whether_one_does() {
 #[tokio::test]
 async fn what_takes_it_out_of_maintenance_is_told_as_putting_it_back() {
     let (haproxy, balancer, app1) = start(Dialect::Worker).await;
-    let state = |admin| haproxy.model().servers[0].admin = admin;
+    let agent_drains = || {
+        let server = &mut haproxy.model().servers[0];
+        (server.admin, server.running) = (8, 2);
+    };
     balancer.deregister(&app1, Firmness::Drain).await.expect("leaves");
     assert_eq!(balancer.look(&app1).await.expect("looks").rotation, Rotation::Out);
     balancer
@@ -203,7 +206,7 @@ async fn what_takes_it_out_of_maintenance_is_told_as_putting_it_back() {
         .await
         .expect("goes to maint");
     assert_eq!(balancer.look(&app1).await.expect("looks").rotation, Rotation::Out);
-    state(8); // as an agent does that says "drain"
+    agent_drains();
     let view = balancer.look(&app1).await.expect("looks");
     assert_eq!(view.rotation, Rotation::InService);
     assert_eq!(
@@ -211,11 +214,11 @@ async fn what_takes_it_out_of_maintenance_is_told_as_putting_it_back() {
         "what is recorded now must not keep it out"
     );
     balancer
-        .deregister(&app1, Firmness::Firm)
+        .deregister(&app1, Firmness::Drain)
         .await
         .expect("goes there again");
     assert_eq!(balancer.look(&app1).await.expect("looks").rotation, Rotation::Out);
-    state(8);
+    agent_drains();
     balancer.register(&app1, None).await.expect("comes back");
     balancer
         .deregister(&app1, Firmness::Drain)

@@ -28,6 +28,10 @@ const PACE: Pace = Pace {
     share: 100,
 };
 
+/// The share where HAProxy runs on another host: most of what a look takes is the way there and back, twice (to
+/// connect, then to ask), and none of that is HAProxy's time.
+const SHARE_AFAR: u32 = 20;
+
 /// How many servers are asked for on one connection: each may take two commands, and in some releases a command
 /// line has to fit into a buffer of HAProxy (`tune.bufsize`, 16 kB unless configured).
 const SERVERS_AT_ONCE: usize = 32;
@@ -37,6 +41,7 @@ const SERVERS_AT_ONCE: usize = 32;
 pub(crate) struct Haproxy {
     client: Client,
     identity: Identity,
+    pace: Pace,
     selection: Selection,
     own: Own,
     maint_after: Option<Duration>,
@@ -78,7 +83,12 @@ impl Haproxy {
         maint_after: Option<Duration>,
         shutdown_sessions: bool,
     ) -> Self {
+        let share = match endpoint.is_local(&own.addresses) {
+            true => PACE.share,
+            false => SHARE_AFAR,
+        };
         Self {
+            pace: Pace { share, ..PACE },
             identity: Identity {
                 provider: "haproxy",
                 endpoint: endpoint.to_string(),
@@ -252,7 +262,7 @@ impl LoadBalancer for Haproxy {
             firm_after: self.maint_after,
             cut: self.shutdown_sessions,
             attempt: ATTEMPT,
-            pace: PACE,
+            pace: self.pace,
         }
     }
 

@@ -257,6 +257,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_named_but_for_secrets() {
+        let matching = serde_json::from_value(json!({"ip": "{ip}", "key": "{env:KEY}"})).expect("fields");
+        let pick = Pick::read(None, &matching, Some("/n"), &Scope::default()).expect("a pick");
+        let secret = crate::values::Field {
+            value: "s3cret".into(),
+            secret: true,
+        };
+        let values = Values::from([
+            (Name::Ip, crate::values::Field::plain("10.0.0.7")),
+            (Name::Env("KEY".into()), secret),
+        ]);
+        assert_eq!(
+            pick.missing(&values),
+            r#"there is no element with ip "10.0.0.7" and key "{env:KEY}" that has /n"#
+        );
+    }
+
+    #[test]
     fn what_is_no_pointer_is_told_what_to_write() {
         let error = checked("pointer", Some("a.b")).expect_err("no pointer");
         assert_eq!(

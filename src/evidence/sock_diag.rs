@@ -30,8 +30,8 @@ pub(super) fn probe() -> io::Result<()> {
     dump(&[State::Listen], &[0], &mut |_| {})
 }
 
-/// Hands every socket in one of these states on one of these local ports to `each`, both address families. IPv4
-/// peers of a listener on `[::]` are found only in the second. A socket can come twice.
+/// Hands every socket in one of these states on one of these local ports to `each`, both address families. A socket
+/// can come twice.
 ///
 /// # Errors
 ///
@@ -46,16 +46,14 @@ pub(super) fn dump(states: &[State], ports: &[u16], each: &mut dyn FnMut(Socket)
     set_socket_timeout(&netlink, Timeout::Recv, Some(ANSWER_WITHIN))?;
     let mut sequence = 0;
     for ports in ports.chunks(wire::PORTS_PER_REQUEST) {
-        for family in wire::FAMILIES {
-            let mut attempts = 0;
-            loop {
-                attempts += 1;
-                sequence += 1;
-                let request = wire::request(family, states, ports, sequence);
-                match exchange(&netlink, &request, sequence, each) {
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted && attempts < ATTEMPTS => {}
-                    other => break other?,
-                }
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            sequence += 1;
+            let request = wire::request(states, ports, sequence);
+            match exchange(&netlink, &request, sequence, each) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted && attempts < ATTEMPTS => {}
+                other => break other?,
             }
         }
     }

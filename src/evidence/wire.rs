@@ -7,12 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::connection::{Socket, State};
 use super::tcp_info::TcpInfo;
 
-/// `AF_INET` and `AF_INET6`.
-pub(super) const FAMILIES: [u8; 2] = [2, 10];
-
 /// The most ports that one request can name: its filter takes 20 bytes for each, and its length is a `u16`.
 pub(super) const PORTS_PER_REQUEST: usize = 3_000;
 
+/// The older of the two requests (`struct inet_diag_req`). It asks for both address families at once, where
+/// `SOCK_DIAG_BY_FAMILY` walks the kernel's whole table for each: on a quiet host that is most of what a look costs.
+const TCPDIAG_GETSOCK: u16 = 18;
+/// The type of messages that the kernel sends by itself.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST_DUMP: u16 = 0x301;
 const NLM_F_DUMP_INTR: u16 = 0x10;
@@ -21,7 +22,6 @@ const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLMSG_OVERRUN: u16 = 4;
 
-const IPPROTO_TCP: u8 = 6;
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const INET_DIAG_INFO: u16 = 2;
 const BC_JMP: u8 = 1;
@@ -42,18 +42,19 @@ pub(super) enum Progress {
     Done,
 }
 
-/// The request for all sockets of a family, in one of these states, on one of these local ports.
-pub(super) fn request(family: u8, states: &[State], ports: &[u16], sequence: u32) -> Vec<u8> {
+/// The request for all sockets in one of these states, on one of these local ports.
+pub(super) fn request(states: &[State], ports: &[u16], sequence: u32) -> Vec<u8> {
     let states = states.iter().fold(0_u32, |mask, &state| mask | 1 << state as u8);
     let filter = filter(ports);
     let mut message = vec![0; 4]; // its length, written last
-    message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    message.extend(TCPDIAG_GETSOCK.to_ne_bytes());
     message.extend(NLM_F_REQUEST_DUMP.to_ne_bytes());
     message.extend(sequence.to_ne_bytes());
     message.extend([0; 4]); // to the kernel
-    message.extend([family, IPPROTO_TCP, 1 << (INET_DIAG_INFO - 1), 0]);
-    message.extend(states.to_ne_bytes());
+    message.extend([0, 0, 0, 1 << (INET_DIAG_INFO - 1)]); // of any family
     message.extend([0; 48]); // struct inet_diag_sockid: any
+    message.extend(states.to_ne_bytes());
+    message.extend([0; 4]); // of any table
     message.extend(((ATTRIBUTE_HEADER + filter.len()) as u16).to_ne_bytes());
     message.extend(INET_DIAG_REQ_BYTECODE.to_ne_bytes());
     message.extend(filter);
@@ -120,7 +121,7 @@ pub(super) fn read(datagram: &[u8], sequence: u32, each: &mut dyn FnMut(Socket))
                 return Err(malformed("an acknowledgement that nobody asked for"));
             }
             NLMSG_OVERRUN => return Err(malformed("lost data")),
-            SOCK_DIAG_BY_FAMILY => {
+            TCPDIAG_GETSOCK | SOCK_DIAG_BY_FAMILY => {
                 if let Some(socket) = socket(payload)? {
                     each(socket);
                 }

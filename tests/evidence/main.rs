@@ -66,7 +66,7 @@ fn behind_haproxy_with_a_pool_of_connections_it_is_the_same() {
         truths: None,
         conversation: CONVERSATION,
     };
-    let enough = 200;
+    let enough = 500;
     let mut total = Tally::default();
     for _ in 0..MOST_AT_ONE_PLACE {
         let _clients = clients::start(&target, 600, Manner::Ordinary, random.fork());

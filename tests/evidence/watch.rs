@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_drain::evidence::{SocketEvidence, Survey, Verdict};
+use lb_drain::evidence::{Reason, SocketEvidence, Survey, Verdict};
 use rustix::thread::gettid;
 
 use crate::clients::Kind;
@@ -171,6 +171,10 @@ impl Watch {
             let Some(&verdict) = look.verdicts.get(&port) else {
                 continue;
             };
+            // A request has come, and the server that tells the truth has not got to it yet.
+            if verdict == Verdict::InFlight(Reason::Unread) {
+                continue;
+            }
             if !self.judged.contains(&(port, request)) {
                 let (truth, in_flight) = (Arc::clone(truth), in_flight(verdict));
                 self.suspects.push(Suspect {

@@ -138,9 +138,7 @@ impl Haproxy {
                 format!("{} cannot be searched for this host", self.client),
                 "no address of this host is known",
             )
-            .advise(
-                r#"PrivateNetwork= and ProtectProc= hide them; name its servers instead: servers = ["web/app1"]"#,
-            ));
+            .advise(r#"PrivateNetwork= hides them; name its servers instead: servers = ["web/app1"]"#));
         }
         Ok(found)
     }

@@ -34,6 +34,8 @@ struct Drain<'a> {
     reported: Option<u64>,
     /// That count may leave some out.
     partial: bool,
+    /// When it came down to nothing.
+    zero_at: Instant,
     /// The pause before the next look of this host's own that may do away with the doubt about it.
     doubt: Duration,
     /// It says that it has not drained, whatever this host's connections show.
@@ -76,6 +78,7 @@ pub(super) async fn wait(entry: &Entry<'_>, target: &Target, view: View, out: In
         delay: None,
         reported: None,
         partial: false,
+        zero_at: out,
         doubt: DOUBT,
         undrained: false,
         tells: true,
@@ -210,6 +213,7 @@ impl Drain<'_> {
         self.undrained = view.undrained;
         if self.reported != Some(0) {
             self.doubt = DOUBT;
+            self.zero_at = Instant::now(); // as soon as that, with the next look
         }
         let in_flight = self.in_flight();
         self.entry.change(|member| {
@@ -230,13 +234,12 @@ impl Drain<'_> {
         self.reported.is_none() && !self.undrained && !self.ports.is_empty()
     }
 
-    /// Whether this host's connections may show what a partial count leaves out.
+    /// Whether this host's connections may show what a partial count leaves out: they do, or have not been looked at
+    /// since it came down to nothing.
     fn contradicted(&self) -> bool {
         let traffic = &self.entry.run.traffic;
-        self.partial
-            && !self.ports.is_empty()
-            && traffic.blind().is_none()
-            && traffic.in_flight(&self.ports) != Some(0)
+        let agrees = traffic.in_flight(&self.ports) == Some(0) && traffic.looked_at() >= Some(self.zero_at);
+        self.partial && !self.ports.is_empty() && traffic.blind().is_none() && !agrees
     }
 
     /// Whether the load balancer counts nothing, this host's connections do not agree, and a look soon may settle it.
@@ -438,6 +441,7 @@ impl Drain<'_> {
     fn is_out_again(&mut self) {
         self.inside = false;
         self.out = Instant::now(); // requests came in again until now
+        self.zero_at = self.out;
         self.entry.change(|member| {
             member.standing = Standing::Out;
             member.error = None;

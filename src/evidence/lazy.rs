@@ -1,15 +1,14 @@
-//! Evidence that is opened at its first look: where every load balancer counts for itself, nobody looks.
+//! Evidence that is opened at its first look: where no port is known, nobody looks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::blind::Blind;
 use super::{Evidence, SocketEvidence, Traffic};
 
 /// The best evidence that can be had, once somebody looks.
 pub(super) struct Lazy {
     main_pid: Option<u32>,
-    opened: Option<Box<dyn Evidence>>,
+    opened: Option<SocketEvidence>,
 }
 
 impl Lazy {
@@ -23,13 +22,11 @@ impl Lazy {
 
 impl Evidence for Lazy {
     fn look(&mut self, ports: &BTreeSet<u16>) -> io::Result<BTreeMap<u16, Traffic>> {
-        let main_pid = self.main_pid;
-        let opened = self
-            .opened
-            .get_or_insert_with(|| match SocketEvidence::new(main_pid) {
-                Ok(sockets) => Box::new(sockets),
-                Err(error) => Box::new(Blind(error.to_string())),
-            });
-        opened.look(ports)
+        // What cannot be opened now, for want of file descriptors say, may be at the next look.
+        let opened = match self.opened.take() {
+            Some(opened) => opened,
+            None => SocketEvidence::new(self.main_pid)?,
+        };
+        self.opened.insert(opened).look(ports)
     }
 }

@@ -16,7 +16,6 @@
 //!   PING) hold an idle connection in flight: the safe side.
 
 mod arrivals;
-mod blind;
 mod connection;
 mod effort;
 mod exchange;

@@ -197,6 +197,7 @@ mod tests {
             reason: None,
             application: crate::service_manager::Application::Unknown,
             restart_waits: false,
+            restart_pause: Duration::ZERO,
             may_extend: false,
         };
         let total = hook.budget().expect("a budget");

@@ -24,6 +24,7 @@ mod installing;
 mod interruption;
 mod journal;
 mod leaving;
+mod lines;
 mod outcomes;
 mod promptness;
 #[cfg(feature = "rehearse")]

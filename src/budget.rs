@@ -68,7 +68,7 @@ impl fmt::Display for Source {
 /// The line of the unit file: `TimeoutStopSec=30s of web.service`.
 fn setting(hook: &Hook) -> String {
     if hook.restart_waits {
-        return "it has crashed, and its restart waits".to_owned();
+        return "it has ended, and its restart waits".to_owned();
     }
     let timeout = hook.timeout.map_or_else(
         || "infinity".to_owned(),

@@ -60,7 +60,7 @@ pub struct Hook {
     pub reason: Option<Reason>,
     /// The application that stops.
     pub application: Application,
-    /// Whether the application has crashed and its next start waits for us.
+    /// Whether the application has ended by itself and its next start waits for us.
     pub restart_waits: bool,
     /// How long systemd waits before that next start while we are at work: time that holds nothing up.
     pub restart_pause: Duration,

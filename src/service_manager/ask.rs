@@ -163,7 +163,12 @@ fn hook(
     };
     let restart_waits = match other {
         Some(other) => waits_to_restart(other),
-        None => job.is_none() && application == Application::Gone && is_about_to_restart(own),
+        // One that ends while it starts still has that job.
+        None => {
+            matches!(job, None | Some("start"))
+                && application == Application::Gone
+                && is_about_to_restart(own)
+        }
     };
     // Counted from the end of the application, which a unit's own last lines are part of and a companion is not.
     let restart_pause = other

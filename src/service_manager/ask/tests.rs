@@ -190,8 +190,13 @@ fn a_unit_starts_again_as_its_restart_setting_says() {
         }
     }
     let texts = [("SubState", "stop"), ("Result", "success"), ("Restart", "always")];
-    let stopped = hook(&unit(&texts, &[]), None, Some("stop"), Some("running"), &ended()).expect("a hook");
-    assert!(!stopped.restart_waits, "somebody stops it");
+    let with = |job| {
+        hook(&unit(&texts, &[]), None, Some(job), Some("running"), &ended())
+            .expect("a hook")
+            .restart_waits
+    };
+    assert!(with("start"), "it ended while it started");
+    assert!(!with("stop") && !with("restart"), "somebody stops it");
     let running = unit(&texts, &[("MainPID", 40)]);
     assert!(
         !of(&running, &Surroundings::default()).restart_waits,

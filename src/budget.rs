@@ -52,6 +52,20 @@ impl Source {
     }
 }
 
+impl Source {
+    /// What gives a run more time, as advice.
+    #[must_use]
+    pub fn more_time(&self) -> String {
+        match self {
+            Self::Flag => "give a larger --budget".to_owned(),
+            Self::Env => "set a larger LB_DRAIN_BUDGET".to_owned(),
+            Self::Config => "write a larger budget".to_owned(),
+            Self::Systemd(hook) | Self::Extended(hook) => format!("raise {}= of {}", hook.setting, hook.unit),
+            Self::Default => "give a --budget".to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

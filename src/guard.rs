@@ -1,13 +1,18 @@
 //! Ends the process in time even if everything else is stuck: a resolver, a blocked thread, a full pipe.
 
 use crate::budget::Deadline;
-use crate::engine::Ledger;
+use crate::engine::{Ledger, Member};
 use crate::exit::Exit;
 use crate::report::stderr;
 
 /// Starts the guard: a thread of its own, outside the async runtime, that exits shortly before the
-/// deadline with what the ledger says is true then.
-pub fn start(deadline: Deadline, ledger: Ledger, strict: bool) {
+/// deadline with what the ledger says is true then. `words` puts that into a sentence.
+pub fn start(
+    deadline: Deadline,
+    ledger: Ledger,
+    strict: bool,
+    words: impl Fn(&[Member]) -> String + Send + 'static,
+) {
     let wait = deadline
         .guard()
         .saturating_duration_since(tokio::time::Instant::now());
@@ -19,11 +24,7 @@ pub fn start(deadline: Deadline, ledger: Ledger, strict: bool) {
         let exit = verdict(&ledger, strict);
         stderr::last_words(format!(
             "ended by the guard: the budget is used up and lb-drain is stuck; {}",
-            if exit == Exit::Failed {
-                "some load balancer may still route here"
-            } else {
-                "out of every load balancer"
-            }
+            words(&ledger.members())
         ));
         // Not through std's buffered stdout, which nothing here uses, so this cannot block.
         std::process::exit(exit.code().into());

@@ -27,7 +27,10 @@ pub(super) async fn deregister(settings: Settings, options: &Deregister) -> Exit
     };
     let mut session = Session::new(&options.common, grounds, waiting, "still in rotation");
     let run = session.run.clone();
-    guard::start(run.deadline, run.ledger.clone(), options.strict);
+    let (deadline, total) = (run.deadline, session.budget().total);
+    guard::start(deadline, run.ledger.clone(), options.strict, move |members| {
+        verdict::deregistered(members, deadline.used(), total)
+    });
 
     let plans = settings.plans;
     let budget = session.budget();

@@ -30,7 +30,10 @@ pub(super) async fn register(settings: Settings, options: &Register) -> Exit {
     };
     let mut session = Session::new(&options.common, grounds, waiting, "not back in rotation");
     let run = session.run.clone();
-    guard::start(run.deadline, run.ledger.clone(), false);
+    let deadline = run.deadline;
+    guard::start(deadline, run.ledger.clone(), false, move |members| {
+        verdict::registered(members, deadline.used())
+    });
 
     let interrupted = session.conduct(engine::register(&run, settings.plans, how)).await;
 

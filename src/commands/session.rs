@@ -85,7 +85,12 @@ impl Session {
         let (traffic, looking) = Traffic::new(waiting.ports.clone(), evidence::open(pid));
         let run = Run {
             deadline,
-            audience: Arc::new(Narrator::new(ledger.clone(), waiting.quiet, failing)),
+            audience: Arc::new(Narrator::new(
+                ledger.clone(),
+                waiting.quiet,
+                failing,
+                budget.source.more_time(),
+            )),
             waiting,
             ledger,
             record: Arc::new(Record::open(common.state_dir.clone(), &scope)),

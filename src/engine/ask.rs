@@ -47,7 +47,7 @@ impl Entry<'_> {
     /// Asks until there is an answer, the failure is permanent, or `until` comes: then the last failure.
     pub(super) async fn insist<T, F>(
         &self,
-        verb: &str,
+        verb: &'static str,
         until: Instant,
         mut ask: impl FnMut() -> F,
     ) -> Result<T>
@@ -55,6 +55,7 @@ impl Entry<'_> {
         F: Future<Output = Result<T>>,
     {
         let mut retry = self.retry(until);
+        self.change(|member| member.asked = Some(verb));
         loop {
             let error = match self.once(verb, retry.attempt(), ask()).await {
                 Ok(answer) => return Ok(answer),

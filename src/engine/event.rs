@@ -15,6 +15,8 @@ pub trait Audience: Send + Sync {
 pub enum Event {
     /// It was no member when we came.
     NotAMember,
+    /// The load balancer has nothing that the configuration could mean.
+    NothingFound,
     /// It was out of rotation when we came, in this state.
     AlreadyOut,
     /// It is verified to be out of rotation, this long after the start of the process.
@@ -56,6 +58,8 @@ pub enum Event {
     LostSight {
         /// The failure.
         error: String,
+        /// Whether it had shown before that the host is out.
+        was_out: bool,
     },
     /// Something else that an operator should know.
     Remark(String),

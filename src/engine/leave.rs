@@ -1,18 +1,22 @@
 //! Leaving one load balancer: find, take out, verify; then wait.
 
+use std::collections::HashMap;
+
 use lb_drain_api::{Error, Firmness, Found, Rotation, Target, View};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::aftercare::look_after;
 use super::ask::Entry;
 use super::plan::{Plan, Run};
-use super::wait::wait;
-use super::{Event, Evidence, Standing, placeholder};
+use super::settled::StillLeaving;
+use super::wait::{gone, wait};
+use super::{Event, Evidence, Member, Standing, placeholder};
 use crate::record;
 
-/// Leaves one load balancer, all of its entries at once.
-pub(super) async fn leave(run: Run, plan: Plan, number: usize) {
+/// Leaves one load balancer, all of its entries at once. `still` is this task among those that are leaving.
+pub(super) async fn leave(run: Run, plan: Plan, number: usize, still: StillLeaving) {
     let entry = Entry {
         run: &run,
         plan: &plan,
@@ -26,35 +30,51 @@ pub(super) async fn leave(run: Run, plan: Plan, number: usize) {
         Err(error) => return entry.fail(&error),
     };
     if found.is_empty() {
-        return not_a_member(&entry);
+        return not_a_member(&entry, &Event::NothingFound);
     }
     let mut tasks = JoinSet::new();
+    let mut tasks_of = HashMap::new();
     let balancer = run.ledger.members()[number].balancer;
     // All are in the ledger before the first is left: until then it must not look as if the host were out.
     let numbers: Vec<usize> = std::iter::once(number)
         .chain((1..found.len()).map(|_| run.ledger.add(placeholder(&plan, balancer))))
         .collect();
     for (number, found) in numbers.into_iter().zip(found) {
-        let (run, plan) = (run.clone(), plan.clone());
+        let (run, plan, still) = (run.clone(), plan.clone(), still.leaving().one());
         run.ledger
             .change(number, |member| member.target = Some(found.target.to_string()));
-        tasks.spawn(async move {
+        let task = tasks.spawn(async move {
             let entry = Entry {
                 run: &run,
                 plan: &plan,
                 number,
             };
-            if let Err(error) = leave_one(&entry, found).await {
+            if let Err(error) = leave_one(&entry, found, still).await {
                 entry.fail(&error);
             }
         });
+        tasks_of.insert(task.id(), number);
     }
-    while tasks.join_next().await.is_some() {}
+    let leaving = still.leaving().clone();
+    drop(still);
+    let mut unwatched = None;
+    while let Some(ended) = tasks.join_next_with_id().await {
+        if let Err(panic) = ended
+            && let Some(number) = tasks_of.get(&panic.id())
+            && run.ledger.mistake(*number, &panic).standing == Standing::Out
+        {
+            unwatched = Some(leaving.one());
+        }
+    }
+    // Nobody knows any more what is in flight there.
+    if unwatched.is_some() {
+        gone(&mut run.main_process_gone.clone()).await;
+    }
 }
 
-fn not_a_member(entry: &Entry<'_>) {
+fn not_a_member(entry: &Entry<'_>, event: &Event) {
     let used = entry.run.deadline.used();
-    entry.tell(&Event::NotAMember, |member| {
+    entry.tell(event, |member| {
         member.standing = Standing::Drained;
         member.evidence = Some(Evidence::NotAMember);
         member.deregistered = Some(used);
@@ -63,7 +83,7 @@ fn not_a_member(entry: &Entry<'_>) {
     });
 }
 
-async fn leave_one(entry: &Entry<'_>, found: Found) -> Result<(), Error> {
+async fn leave_one(entry: &Entry<'_>, found: Found, still: StillLeaving) -> Result<(), Error> {
     let target = found.target;
     let before = match found.view {
         Ok(view) => view,
@@ -73,19 +93,23 @@ async fn leave_one(entry: &Entry<'_>, found: Found) -> Result<(), Error> {
     if before.rotation == Rotation::NotAMember {
         if entry.run.waiting.keep_out {
             // To come back to it is to be registered as the configuration says.
-            keep(entry, &target, Value::Null, true)?;
+            let nothing = View {
+                before: Value::Null,
+                ..before
+            };
+            keep(entry, &target, &nothing, true)?;
         }
-        not_a_member(entry);
+        not_a_member(entry, &Event::NotAMember);
         return Ok(());
     }
     let already_out = before.rotation == Rotation::Out;
-    keep(entry, &target, before.before.clone(), !already_out)?;
-    let view = if already_out {
+    keep(entry, &target, &before, !already_out)?;
+    let mut view = if already_out {
         before
     } else {
         take_out(entry, &target, Firmness::Drain).await?
     };
-    let out = Instant::now();
+    let mut out = Instant::now();
     let used = entry.run.deadline.used();
     let event = if already_out {
         Event::AlreadyOut
@@ -107,8 +131,44 @@ async fn leave_one(entry: &Entry<'_>, found: Found) -> Result<(), Error> {
     if entry.run.waiting.no_wait {
         return Ok(());
     }
-    wait(entry, &target, view, out).await;
-    Ok(())
+    let mut still = still;
+    loop {
+        wait(entry, &target, view, out, already_out).await;
+        let Some((seen, again)) = look_after(entry, &target, still).await else {
+            return Ok(());
+        };
+        still = again;
+        view = put_back(entry, &target, &seen, Firmness::Drain).await?;
+        out = Instant::now();
+    }
+}
+
+/// What was put back into rotation behind our back is taken out again.
+pub(super) async fn put_back(
+    entry: &Entry<'_>,
+    target: &Target,
+    seen: &View,
+    firmness: Firmness,
+) -> Result<View, Error> {
+    let before = entry.run.ledger.members()[entry.number].standing;
+    let change = |member: &mut Member| {
+        member.standing = Standing::In;
+        member.evidence = None;
+        member.drained = None;
+        member.state = Some(seen.state.clone());
+    };
+    if before == Standing::In {
+        entry.change(change); // told before, and still not out
+    } else {
+        entry.tell(&Event::PutBack, change);
+    }
+    keep(entry, target, seen, true)?;
+    let view = take_out(entry, target, firmness).await?;
+    entry.change(|member| {
+        member.standing = Standing::Out;
+        member.error = None;
+    });
+    Ok(view)
 }
 
 /// The ports on which this host's own evidence is looked for.
@@ -176,21 +236,26 @@ async fn look(entry: &Entry<'_>, target: &Target) -> Result<View, Error> {
 /// # Errors
 ///
 /// Where it is to be kept out and that cannot be recorded: a unit that starts would bring it back.
-fn keep(entry: &Entry<'_>, target: &Target, before: Value, by_us: bool) -> Result<(), Error> {
+fn keep(entry: &Entry<'_>, target: &Target, before: &View, by_us: bool) -> Result<(), Error> {
     let identity = entry.plan.balancer.identity();
     let record = &entry.run.record;
     let kept_out = entry.run.waiting.keep_out;
-    let kept = record.keep(&record::Entry {
+    let how_it_was = record::Entry {
         provider: identity.provider.to_owned(),
         endpoint: identity.endpoint.clone(),
         target: target.to_string(),
         scope: record.scope().to_owned(),
         by_us,
         kept_out,
-        before,
-    });
-    match kept {
-        Ok(()) => Ok(()),
+        before: before.before.clone(),
+    };
+    match record.keep(&how_it_was, before.rotation != Rotation::Unknown) {
+        Ok(ignored) => {
+            for remark in ignored {
+                entry.tell(&Event::Remark(remark), |_| {});
+            }
+            Ok(())
+        }
         Err(error) if kept_out => Err(Error::permanent(
             format!(
                 "{} {} {target} was not left, because it could not be kept out",

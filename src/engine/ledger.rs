@@ -40,6 +40,8 @@ pub struct Member {
     pub ports: BTreeSet<u16>,
     /// Its state, in the load balancer's words.
     pub state: Option<String>,
+    /// What it was asked last, and may not have answered.
+    pub asked: Option<&'static str>,
     /// What went wrong last.
     pub error: Option<String>,
 }
@@ -154,6 +156,13 @@ impl Ledger {
         members[number].clone()
     }
 
+    /// Notes a mistake of ours in whatever deals with an entry, which stays where it stands.
+    pub(super) fn mistake(&self, number: usize, panic: &tokio::task::JoinError) -> Member {
+        self.change(number, |member| {
+            member.error = Some(format!("a mistake in lb-drain: {panic}"));
+        })
+    }
+
     /// All entries as they are now.
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
@@ -167,12 +176,13 @@ impl Ledger {
     }
 
     /// Whether no load balancer that matters may still route requests here; or, when coming back, whether each
-    /// has been come back to as far as was wanted.
+    /// has been come back to as far as was wanted. As long as nobody was asked, none of that is so.
     #[must_use]
     pub fn all_out(&self) -> bool {
-        self.lock()
-            .iter()
-            .all(|member| member.optional || !matches!(member.standing, Standing::In | Standing::Failed))
+        let members = self.lock();
+        let out =
+            |member: &Member| member.optional || !matches!(member.standing, Standing::In | Standing::Failed);
+        !members.is_empty() && members.iter().all(out)
     }
 
     /// Whether, on top of [`Ledger::all_out`], nothing is in flight any more.
@@ -183,6 +193,13 @@ impl Ledger {
                 .lock()
                 .iter()
                 .all(|member| member.optional || member.standing != Standing::Out)
+    }
+
+    /// How many entries of one load balancer are out and waited for.
+    #[must_use]
+    pub fn waiting(&self, balancer: usize) -> usize {
+        let waits = |member: &&Member| member.balancer == balancer && member.standing == Standing::Out;
+        self.lock().iter().filter(waits).count()
     }
 
     /// Whether any entry stands so.

@@ -4,6 +4,7 @@
 //! [`Ledger`] at every moment, so whoever ends the run early, the deadline, a signal or the guard, can
 //! still tell the truth.
 
+mod aftercare;
 mod ask;
 mod come_back;
 mod event;
@@ -12,6 +13,7 @@ mod ledger;
 mod listening;
 mod plan;
 mod retry;
+mod settled;
 mod traffic;
 mod wait;
 
@@ -30,7 +32,11 @@ use tokio::task::JoinSet;
 /// Returns when all is done or [`crate::budget::Deadline::finish`] has come. What was achieved is in
 /// `run.ledger`, of which `plans[i]` got entry `i` first.
 pub async fn deregister(run: &Run, plans: Vec<Plan>) {
-    each(run, plans, leave::leave).await;
+    let leaving = settled::Leaving::default();
+    each(run, plans, |run, plan, number| {
+        leave::leave(run, plan, number, leaving.one())
+    })
+    .await;
 }
 
 /// Puts back what the last `deregister` took out, once the service listens on its ports.
@@ -58,9 +64,7 @@ where
             if let Err(panic) = ended
                 && let Some(number) = numbers.get(&panic.id())
             {
-                run.ledger.change(*number, |member| {
-                    member.error = Some(format!("a mistake in lb-drain: {panic}"))
-                });
+                run.ledger.mistake(*number, &panic);
             }
         }
     };
@@ -71,9 +75,9 @@ where
         if member.standing == Standing::In {
             let failed = run.ledger.change(number, |member| {
                 member.standing = Standing::Failed;
-                member
-                    .error
-                    .get_or_insert_with(|| silent(member.provider, &member.endpoint));
+                if member.error.is_none() {
+                    member.error = Some(silent(member));
+                }
             });
             run.audience.tell(&failed, &Event::Failed);
         }
@@ -81,9 +85,10 @@ where
 }
 
 /// The error of one whose first answer the end of the budget has not waited for.
-fn silent(provider: &str, endpoint: &str) -> String {
+fn silent(member: &Member) -> String {
+    let asked = member.asked.map_or_else(String::new, |verb| format!(" ({verb})"));
     Error::temporary(
-        format!("{provider} {endpoint} did not answer"),
+        format!("{} {} did not answer{asked}", member.provider, member.endpoint),
         "nothing within the budget",
     )
     .advise(ask::UNREACHED)
@@ -110,6 +115,7 @@ fn placeholder(plan: &Plan, balancer: usize) -> Member {
         cut: None,
         ports: std::collections::BTreeSet::new(),
         state: None,
+        asked: None,
         error: None,
     }
 }

@@ -52,11 +52,19 @@ impl Retry {
 
     /// How long to pause before the next attempt; `None` when it would come too late. Near the end, pauses
     /// halve what is left rather than pass it.
+    ///
+    /// `at_least` is what the load balancer wishes. Where it wishes more than there is, it is asked again late, for
+    /// it may be well by then.
     pub fn pause(&mut self, at_least: Option<Duration>) -> Option<Duration> {
         let left = self.until.saturating_duration_since(Instant::now());
-        let at_least = at_least.unwrap_or_default();
-        let pause = self.pauses.next_backoff()?.min(left / 2).max(at_least);
-        (left > LAST && pause < left).then_some(pause)
+        // All that were told the same are not to ask together.
+        let wish = at_least.unwrap_or_default().mul_f64(1.0 + fastrand::f64() / 4.0);
+        let pause = self
+            .pauses
+            .next_backoff()?
+            .min(left / 2)
+            .max(wish.min(left / 4 * 3));
+        (left > LAST).then_some(pause)
     }
 }
 
@@ -86,11 +94,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn ends_when_the_next_attempt_would_come_too_late() {
         let mut retry = Retry::until(Instant::now() + Duration::from_secs(5), ATTEMPT);
-        assert_eq!(retry.pause(Some(Duration::from_secs(6))), None);
-        assert_eq!(
-            retry.pause(Some(Duration::from_secs(4))),
-            Some(Duration::from_secs(4))
+        let wish = retry.pause(Some(Duration::from_secs(3))).expect("there is time");
+        assert!(
+            wish >= Duration::from_secs(3) && wish <= Duration::from_millis(3_750),
+            "{wish:?}"
         );
+        let late = retry.pause(Some(Duration::from_secs(60))).expect("there is time");
+        assert_eq!(
+            late,
+            Duration::from_millis(3_750),
+            "one that wishes too much is asked late"
+        );
+        tokio::time::advance(Duration::from_millis(4_990)).await;
+        assert_eq!(retry.pause(None), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -39,6 +39,10 @@ enum Act {
     Hang,
     Answer,
     Panic,
+    /// Says that it has not drained, or that it has.
+    Undrained(bool),
+    /// Answers everything but a request to leave, which it denies.
+    KeepIn,
 }
 
 #[derive(Debug)]
@@ -62,6 +66,8 @@ struct Fake {
     /// What it is right after a `register`.
     registers_as: Rotation,
     entries: usize,
+    /// What an answer takes.
+    takes: Duration,
     state: Mutex<State>,
 }
 
@@ -87,6 +93,7 @@ impl Fake {
             ignores_first: Mutex::new(0),
             registers_as: Rotation::InService,
             entries: 1,
+            takes: millis(1),
             state: Mutex::new(State {
                 rotation: Rotation::InService,
                 in_flight: Some(0),
@@ -120,7 +127,7 @@ impl Fake {
     }
 
     async fn answer(&self, verb: &'static str) -> Result<()> {
-        sleep(millis(1)).await;
+        sleep(self.takes).await;
         let mood = {
             let mut state = self.state.lock().expect("a state");
             state.calls.push(verb);
@@ -129,6 +136,7 @@ impl Fake {
                 match act {
                     Act::InFlight(number) => state.in_flight = number,
                     Act::PutBack => state.rotation = Rotation::InService,
+                    Act::Undrained(undrained) => state.undrained = undrained,
                     mood => state.mood = mood,
                 }
             }
@@ -138,6 +146,7 @@ impl Fake {
         match mood {
             Act::Refuse => Err(Error::temporary(what, "connection refused")),
             Act::Deny => Err(Error::permanent(what, "permission denied")),
+            Act::KeepIn if verb == "deregister" => Err(Error::permanent(what, "permission denied")),
             Act::Hang => std::future::pending().await,
             Act::Panic => panic!("a provider's mistake"),
             _ => Ok(()),
@@ -433,7 +442,7 @@ async fn one_whose_first_answer_never_comes_is_told_of_with_what_to_do() {
     assert_eq!(members[0].standing, Standing::Failed);
     let error = members[0].error.as_deref().expect("an error");
     assert!(
-        error.starts_with("fake a did not answer: nothing within the budget; "),
+        error.starts_with("fake a did not answer (find): nothing within the budget; "),
         "{error}"
     );
 }
@@ -769,7 +778,7 @@ async fn an_optional_one_that_fails_does_not_fail_the_run() {
 #[tokio::test(start_paused = true)]
 async fn the_host_is_not_out_before_every_entry_is() {
     let stage = Stage::new(5 * SECOND);
-    assert!(stage.run.ledger.all_out(), "an empty ledger has nothing to leave");
+    assert!(!stage.run.ledger.all_out(), "nobody has been asked yet");
     let fake = Arc::new(Fake {
         entries: 3,
         ..Fake::new("a")
@@ -901,4 +910,238 @@ async fn a_start_waits_little_longer_than_it_takes_to_be_in_service() {
         begun.elapsed()
     );
     assert!(fake.calls("look") <= 8, "{}", fake.calls("look"));
+}
+
+/// Nothing in flight, ever, on whatever port.
+fn quiet_ports() -> Ports {
+    Ports {
+        busy_until: Instant::now(),
+        flicker: None,
+        listening_from: Instant::now(),
+    }
+}
+
+/// Local evidence that takes so much work that it is looked for rarely.
+struct Laborious(Ports);
+
+impl LocalEvidence for Laborious {
+    fn look(&mut self, ports: &BTreeSet<u16>) -> io::Result<BTreeMap<u16, PortTraffic>> {
+        let effort = crate::evidence::Effort::begin();
+        while effort.spent() < millis(40) {}
+        self.0.look(ports)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rare_looks_are_followed_by_one_more_before_quiet_is_believed() {
+    // Two looks before it comes, and the next one by its pace long after the quiet second.
+    let late = Ports {
+        flicker: Some(Instant::now() + millis(990)),
+        ..quiet_ports()
+    };
+    let mut stage = Stage::new(30 * SECOND);
+    let (traffic, looking) = super::Traffic::new(on_port(), Box::new(Laborious(late)));
+    let looking = tokio::spawn(looking);
+    stage.run.traffic = traffic;
+    stage.run.waiting.ports = on_port();
+    let fake = Arc::new(Fake::new("a").at(Duration::ZERO, Act::InFlight(None)));
+    let members = stage.deregister(&[&fake]).await;
+    looking.abort();
+    assert_eq!(members[0].evidence, Some(Evidence::Connections));
+    assert!(stage.elapsed() >= 2 * SECOND, "{:?}", stage.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_back_after_it_has_drained_is_taken_out_while_others_still_leave() {
+    let stage = Stage::new(30 * SECOND);
+    let early = Arc::new(Fake::new("early").at(5 * SECOND, Act::PutBack));
+    let late = Arc::new(
+        Fake::new("late")
+            .at(Duration::ZERO, Act::InFlight(Some(1)))
+            .at(10 * SECOND, Act::InFlight(Some(0))),
+    );
+    let members = stage.deregister(&[&early, &late]).await;
+    assert_eq!((members[0].standing, members[0].attempts), (Standing::Drained, 2));
+    assert_eq!(stage.listener.heard(|event| *event == Event::PutBack), 1);
+    assert!(
+        stage.elapsed() < millis(10_200),
+        "looking after it holds nobody up: {:?}",
+        stage.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_back_and_cannot_be_taken_out_is_never_called_drained() {
+    let stage = Stage::with_ports(10 * SECOND, on_port(), quiet_ports());
+    let fake = Arc::new(
+        Fake {
+            terms: Terms {
+                max_wait: Some(5 * SECOND),
+                ..Terms::default()
+            },
+            ..Fake::new("a")
+        }
+        .at(Duration::ZERO, Act::InFlight(None))
+        .at(millis(500), Act::PutBack)
+        .at(millis(500), Act::KeepIn),
+    );
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(
+        (members[0].standing, members[0].evidence),
+        (Standing::Failed, None)
+    );
+    assert!(!stage.run.ledger.all_out());
+    let told = stage.listener.heard(|event| *event == Event::PutBack);
+    assert_eq!(told, 1, "once is enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_put_back_is_on_record_for_the_way_back() {
+    let stage = Stage::new(30 * SECOND);
+    let fake = Arc::new(
+        Fake::new("a")
+            .at(Duration::ZERO, Act::InFlight(Some(1)))
+            .at(SECOND, Act::PutBack)
+            .at(3 * SECOND, Act::InFlight(Some(0))),
+    );
+    fake.state.lock().expect("a state").rotation = Rotation::Out;
+    stage.deregister(&[&fake]).await;
+    let back = Run {
+        ledger: Ledger::default(),
+        ..stage.run.clone()
+    };
+    register(&back, vec![plan(&fake)], IN_SERVICE).await;
+    assert_eq!(fake.calls("as it was"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partial_count_is_believed_once_this_host_shows_nothing_in_flight_either() {
+    let busy = Ports {
+        busy_until: Instant::now() + 4 * SECOND,
+        ..quiet_ports()
+    };
+    let stage = Stage::with_ports(30 * SECOND, on_port(), busy);
+    let fake = Arc::new(Fake::new("a"));
+    fake.state.lock().expect("a state").partial = true;
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].evidence, Some(Evidence::LoadBalancer));
+    let elapsed = stage.elapsed();
+    assert!(
+        elapsed >= 4 * SECOND && elapsed < 4 * SECOND + millis(100),
+        "{elapsed:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn quiet_connections_do_not_outweigh_a_balancer_that_says_it_has_not_drained() {
+    let stage = Stage::with_ports(30 * SECOND, on_port(), quiet_ports());
+    let fake = Arc::new(
+        Fake::new("a")
+            .at(Duration::ZERO, Act::InFlight(None))
+            .at(Duration::ZERO, Act::Undrained(true))
+            .at(8 * SECOND, Act::Undrained(false)),
+    );
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].evidence, Some(Evidence::Connections));
+    assert!(stage.elapsed() >= 8 * SECOND, "{:?}", stage.elapsed());
+    assert_eq!(stage.listener.heard(|event| *event == Event::NoEvidence), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_no_longer_answers_when_it_is_to_leave_firmly_blinds_nobody() {
+    let busy = Ports {
+        busy_until: Instant::now() + 6 * SECOND,
+        ..quiet_ports()
+    };
+    let stage = Stage::with_ports(60 * SECOND, on_port(), busy);
+    let mut fake = Fake::new("a")
+        .at(Duration::ZERO, Act::InFlight(Some(1)))
+        .at(2 * SECOND, Act::Hang);
+    fake.schedule.firm_after = Some(3 * SECOND);
+    let members = stage.deregister(&[&Arc::new(fake)]).await;
+    assert_eq!(members[0].evidence, Some(Evidence::Connections));
+    assert!(stage.elapsed() < 12 * SECOND, "{:?}", stage.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_out_before_is_taken_out_no_further() {
+    let stage = Stage::new(30 * SECOND);
+    let mut fake = Fake::new("a")
+        .at(Duration::ZERO, Act::InFlight(Some(1)))
+        .at(9 * SECOND, Act::InFlight(Some(0)));
+    fake.schedule.firm_after = Some(3 * SECOND);
+    fake.state.lock().expect("a state").rotation = Rotation::Out;
+    let fake = Arc::new(fake);
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(
+        (members[0].standing, fake.calls("deregister")),
+        (Standing::Drained, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_mistake_of_ours_in_the_middle_of_a_drain_the_rest_of_the_budget_is_waited_for() {
+    let stage = Stage::new(10 * SECOND);
+    let fake = Arc::new(
+        Fake::new("a")
+            .at(Duration::ZERO, Act::InFlight(Some(1)))
+            .at(SECOND, Act::Panic),
+    );
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].standing, Standing::Out);
+    let error = members[0].error.as_deref().unwrap_or_default();
+    assert!(error.starts_with("a mistake in lb-drain"), "{error}");
+    assert!(stage.elapsed() >= 9 * SECOND, "{:?}", stage.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_entries_of_one_balancer_share_its_time() {
+    let stage = Stage::new(20 * SECOND);
+    let fake = Arc::new(Fake {
+        entries: 20,
+        ..Fake::new("a").at(Duration::ZERO, Act::InFlight(Some(1)))
+    });
+    stage.deregister(&[&fake]).await;
+    // 1 ms each, one part in a hundred of 20 s; and one that proves that it is out for each entry.
+    assert!(fake.calls("look") <= 200 + 20 + 20, "{}", fake.calls("look"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_come_and_go_do_not_take_more_of_the_balancers_time() {
+    struct Flapping(bool);
+    impl LocalEvidence for Flapping {
+        fn look(&mut self, ports: &BTreeSet<u16>) -> io::Result<BTreeMap<u16, PortTraffic>> {
+            self.0 = !self.0;
+            let traffic = PortTraffic {
+                in_flight: self.0.into(),
+                ..PortTraffic::default()
+            };
+            Ok(ports.iter().map(|port| (*port, traffic)).collect())
+        }
+    }
+    let mut stage = Stage::new(20 * SECOND);
+    let (traffic, looking) = super::Traffic::new(on_port(), Box::new(Flapping(false)));
+    tokio::spawn(looking);
+    stage.run.traffic = traffic;
+    stage.run.waiting.ports = on_port();
+    let fake = Arc::new(Fake {
+        takes: millis(5),
+        ..Fake::new("a").at(Duration::ZERO, Act::InFlight(Some(1)))
+    });
+    stage.deregister(&[&fake]).await;
+    assert!(fake.calls("look") <= 42, "{}", fake.calls("look"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balancer_that_is_far_away_is_still_looked_at_within_the_longest_pause() {
+    let stage = Stage::new(30 * SECOND);
+    let fake = Arc::new(Fake {
+        takes: millis(500),
+        ..Fake::new("a")
+            .at(Duration::ZERO, Act::InFlight(Some(1)))
+            .at(10 * SECOND, Act::InFlight(Some(0)))
+    });
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].standing, Standing::Drained);
+    assert!(stage.elapsed() < 13 * SECOND, "{:?}", stage.elapsed());
 }

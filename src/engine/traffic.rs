@@ -1,9 +1,10 @@
 //! Watches this host's ports side by side with the load balancers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::evidence::{Effort, Evidence};
@@ -18,13 +19,14 @@ const SHARE: u32 = 100;
 #[derive(Debug, Clone, Default)]
 struct Sight {
     ports: BTreeMap<u16, Port>,
+    looked_at: Option<Instant>,
     blind: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Port {
     in_flight: u64,
-    /// Since when nothing has been in flight.
+    /// The first of the looks since the last busy one: what came between the two is not known.
     quiet_since: Instant,
     listening: bool,
 }
@@ -34,6 +36,7 @@ struct Port {
 pub struct Traffic {
     wanted: watch::Sender<BTreeSet<u16>>,
     sight: watch::Receiver<Sight>,
+    hurry: Arc<Notify>,
 }
 
 impl Traffic {
@@ -41,7 +44,9 @@ impl Traffic {
     pub fn new(ports: BTreeSet<u16>, evidence: Box<dyn Evidence>) -> (Self, impl Future<Output = ()> + Send) {
         let (wanted, changed) = watch::channel(ports);
         let (sights, sight) = watch::channel(Sight::default());
-        (Self { wanted, sight }, run(evidence, changed, sights))
+        let hurry = Arc::<Notify>::default();
+        let watching = run(evidence, changed, sights, Arc::clone(&hurry));
+        (Self { wanted, sight, hurry }, watching)
     }
 
     /// Watches these ports too.
@@ -81,6 +86,18 @@ impl Traffic {
             .max()
     }
 
+    /// When the last look was.
+    #[must_use]
+    pub fn looked_at(&self) -> Option<Instant> {
+        self.sight.borrow().looked_at
+    }
+
+    /// Has a look made now. Many connections are looked through rarely, and the last look may be old when
+    /// something is to be decided by it.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
     /// Those of these ports on which nothing listens, or that have not been looked at yet.
     #[must_use]
     pub fn not_listening(&self, ports: &BTreeSet<u16>) -> Vec<u16> {
@@ -107,7 +124,10 @@ async fn run(
     mut evidence: Box<dyn Evidence>,
     mut wanted: watch::Receiver<BTreeSet<u16>>,
     sights: watch::Sender<Sight>,
+    hurry: Arc<Notify>,
 ) {
+    // The load balancers first: a look through many connections takes its time.
+    tokio::task::yield_now().await;
     let mut before = Duration::ZERO;
     loop {
         let ports = wanted.borrow_and_update().clone();
@@ -118,6 +138,7 @@ async fn run(
             sights.send_modify(|sight| match seen {
                 Ok(traffic) => {
                     sight.blind = None;
+                    sight.looked_at = Some(now);
                     for (port, traffic) in traffic {
                         let entry = sight.ports.entry(port).or_insert(Port {
                             in_flight: 0,
@@ -125,10 +146,10 @@ async fn run(
                             listening: false,
                         });
                         entry.listening = traffic.listening;
-                        entry.in_flight = traffic.in_flight;
-                        if traffic.in_flight > 0 {
+                        if entry.in_flight > 0 {
                             entry.quiet_since = now;
                         }
+                        entry.in_flight = traffic.in_flight;
                     }
                 }
                 Err(error) => sight.blind = Some(error.to_string()),
@@ -140,6 +161,7 @@ async fn run(
         before = spent;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = hurry.notified() => {}
             changed = wanted.changed() => if changed.is_err() {
                 tokio::time::sleep(pause).await;
             }

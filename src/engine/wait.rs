@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lb_drain_api::{Firmness, Rotation, Schedule, Target, Terms, View};
+use lb_drain_api::{Firmness, Lifetime, Rotation, Schedule, Target, Terms, View};
 use tokio::time::Instant;
 
 use super::ask::Entry;
-use super::leave::{ports, take_out};
+use super::leave::{ports, put_back};
 use super::{Event, Evidence, Standing};
 
 /// How long asking for terms may take: they are no reason to lose sight of the drain.
@@ -27,20 +27,34 @@ struct Drain<'a> {
     delay: Option<Duration>,
     /// Requests in flight by the load balancer's last answer; `None` where it does not say.
     reported: Option<u64>,
+    /// That count may leave some out.
+    partial: bool,
+    /// It says that it has not drained, whatever this host's connections show.
+    undrained: bool,
+    /// It has a state to tell at all.
+    tells: bool,
     /// Requests in flight on this host's ports at the look before.
     here: Option<u64>,
     gone: bool,
+    /// Put back into rotation behind our back, and not out yet: no evidence counts until it is.
+    inside: bool,
     firm: bool,
+    /// When to take it out firmly; `None` where that is done or not wanted.
+    firm_at: Option<Instant>,
     cut: bool,
     lost_sight: bool,
     told_blind: bool,
+    told_nothing: bool,
     /// What a look costs the load balancer at most.
     cost: Duration,
+    looked: Instant,
     next_look: Instant,
 }
 
 /// Waits until the entry has drained. Does not end otherwise: the engine drops it at the budget's end.
-pub(super) async fn wait(entry: &Entry<'_>, target: &Target, view: View, out: Instant) {
+///
+/// What was `out_before` us is taken out no further than it was.
+pub(super) async fn wait(entry: &Entry<'_>, target: &Target, view: View, out: Instant, out_before: bool) {
     let schedule = entry.plan.balancer.schedule();
     let ports = ports(entry, &view);
     entry.run.traffic.watch(&ports);
@@ -54,13 +68,23 @@ pub(super) async fn wait(entry: &Entry<'_>, target: &Target, view: View, out: In
         floor: Duration::ZERO,
         delay: None,
         reported: None,
+        partial: false,
+        undrained: false,
+        tells: true,
         here: None,
         gone: false,
+        inside: false,
         firm: false,
+        firm_at: schedule
+            .firm_after
+            .filter(|_| !out_before)
+            .map(|after| out + after),
         cut: false,
         lost_sight: false,
         told_blind: false,
+        told_nothing: false,
         cost: Duration::from_secs(1),
+        looked: out,
         next_look: out + schedule.pace.first,
     };
     drain.saw(&view);
@@ -73,7 +97,8 @@ pub(super) async fn wait(entry: &Entry<'_>, target: &Target, view: View, out: In
     }
 }
 
-async fn gone(main_process_gone: &mut tokio::sync::watch::Receiver<bool>) {
+/// Returns when the service's main process is gone.
+pub(super) async fn gone(main_process_gone: &mut tokio::sync::watch::Receiver<bool>) {
     if main_process_gone.wait_for(|gone| *gone).await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -88,6 +113,7 @@ impl Drain<'_> {
                 return self.end(evidence);
             }
             self.tell_blind();
+            self.tell_nothing();
             if self.wants_firm() {
                 self.take_firm().await;
             } else if self.wants_cut() {
@@ -95,6 +121,9 @@ impl Drain<'_> {
             } else if Instant::now() >= self.next_look {
                 self.look().await;
             } else {
+                if self.needs_a_look() {
+                    traffic.hurry();
+                }
                 let wake = self.wake();
                 tokio::select! {
                     () = tokio::time::sleep_until(wake) => {}
@@ -120,6 +149,9 @@ impl Drain<'_> {
                 ..Terms::default()
             })
         };
+        // Now that it is known what it is, it may be asked at another pace.
+        self.schedule = plan.balancer.schedule();
+        self.next_look = self.out + self.schedule.pace.first;
         if let Some(remark) = terms.remark {
             self.entry.tell(&Event::Remark(remark), |_| {});
         }
@@ -139,19 +171,31 @@ impl Drain<'_> {
         {
             self.entry.tell(&Event::DelayBeyondBudget { delay, left }, |_| {});
         }
-        if self.delay.is_none() && self.reported.is_none() && self.ports.is_empty() && !self.gone {
-            if plan.min_wait.is_some() {
-                self.delay = Some(self.floor); // the one thing the operator said about waiting
-            } else {
-                self.entry.tell(&Event::NoEvidence, |_| {});
-            }
+        if plan.min_wait.is_some() && !self.has_evidence() {
+            self.delay = Some(self.floor); // the one thing the operator said about waiting
+        }
+    }
+
+    /// Whether anything can show that it has drained.
+    fn has_evidence(&self) -> bool {
+        self.delay.is_some() || self.reported.is_some() || !self.ports.is_empty() || self.gone
+    }
+
+    /// Says once that only the budget's end will end this.
+    fn tell_nothing(&mut self) {
+        if !self.told_nothing && !self.has_evidence() && !self.undrained {
+            self.told_nothing = true;
+            self.entry.tell(&Event::NoEvidence, |_| {});
         }
     }
 
     /// Takes in what the load balancer says.
     fn saw(&mut self, view: &View) {
         self.gone = view.rotation == Rotation::NotAMember;
+        self.tells = view.rotation != Rotation::Unknown;
         self.reported = view.in_flight;
+        self.partial = view.partial;
+        self.undrained = view.undrained;
         let in_flight = self.in_flight();
         self.entry.change(|member| {
             member.in_flight = in_flight;
@@ -168,7 +212,27 @@ impl Drain<'_> {
     /// This host's connections are evidence where the load balancer does not count for itself: what it
     /// counts may wait in its queue, or be an answer that pauses, and would be cut.
     fn watches_ports(&self) -> bool {
-        self.reported.is_none() && !self.ports.is_empty()
+        self.reported.is_none() && !self.undrained && !self.ports.is_empty()
+    }
+
+    /// Whether this host's connections may show what a partial count leaves out.
+    fn contradicted(&self) -> bool {
+        let traffic = &self.entry.run.traffic;
+        self.partial
+            && !self.ports.is_empty()
+            && traffic.blind().is_none()
+            && traffic.in_flight(&self.ports) != Some(0)
+    }
+
+    /// From when on a look at this host's connections proves that they have been quiet for long enough, unless it
+    /// sees something in flight.
+    fn proof_due(&self) -> Option<Instant> {
+        if !self.watches_ports() {
+            return None;
+        }
+        let run = self.entry.run;
+        let since = run.traffic.quiet_since(&self.ports)?;
+        Some((since.max(self.out) + run.waiting.quiet).max(self.out + self.floor))
     }
 
     /// Says once that this host's connections cannot be seen, where they are needed.
@@ -183,22 +247,27 @@ impl Drain<'_> {
         }
     }
 
+    /// Whether the last look at this host's connections is too old to prove anything.
+    fn needs_a_look(&self) -> bool {
+        let looked_at = self.entry.run.traffic.looked_at();
+        let due = self.proof_due().filter(|_| !self.inside);
+        due.is_some_and(|due| due <= Instant::now() && looked_at < Some(due))
+    }
+
     fn evidence(&self) -> Option<Evidence> {
         let now = Instant::now();
-        if now < self.out + self.floor {
+        if self.inside || now < self.out + self.floor {
             return None;
         }
         if self.gone {
             return Some(Evidence::Gone);
         }
-        if self.reported == Some(0) {
+        if self.reported == Some(0) && !self.contradicted() {
             return Some(Evidence::LoadBalancer);
         }
-        if self.watches_ports() {
-            let quiet_since = self.entry.run.traffic.quiet_since(&self.ports);
-            if quiet_since.is_some_and(|since| now >= since.max(self.out) + self.entry.run.waiting.quiet) {
-                return Some(Evidence::Connections);
-            }
+        let looked_at = self.entry.run.traffic.looked_at();
+        if self.proof_due().is_some_and(|due| looked_at >= Some(due)) {
+            return Some(Evidence::Connections);
         }
         self.delay
             .filter(|delay| now >= self.out + *delay)
@@ -210,7 +279,8 @@ impl Drain<'_> {
     fn heed_connections(&mut self) {
         let here = self.entry.run.traffic.in_flight(&self.ports);
         if here == Some(0) && self.here.is_some_and(|before| before > 0) && self.reported.is_some() {
-            self.next_look = Instant::now();
+            // Not sooner than its share of time allows, however often that happens.
+            self.next_look = self.next_look.min(self.looked + self.share());
         }
         self.here = here;
     }
@@ -227,34 +297,49 @@ impl Drain<'_> {
         if let Some(delay) = self.delay {
             at(self.out + delay);
         }
-        if let Some(after) = self.schedule.firm_after {
-            at(self.out + after);
+        if let Some(firm_at) = self.firm_at {
+            at(firm_at);
         }
         if self.schedule.cut {
             at(self.entry.run.deadline.cut());
         }
-        if let Some(since) = self.entry.run.traffic.quiet_since(&self.ports) {
-            at(since.max(self.out) + self.entry.run.waiting.quiet);
+        if let Some(due) = self.proof_due() {
+            at(due);
         }
         wake
     }
 
     fn wants_firm(&self) -> bool {
-        !self.firm
-            && self
-                .schedule
-                .firm_after
-                .is_some_and(|after| Instant::now() >= self.out + after)
+        self.firm_at.is_some_and(|at| Instant::now() >= at)
     }
 
+    /// One attempt: what else there is to see goes on being looked at between two of them.
     async fn take_firm(&mut self) {
-        self.firm = true;
-        match take_out(self.entry, self.target, Firmness::Firm).await {
-            Ok(view) => {
-                self.saw(&view);
-                self.entry.tell(&Event::Firm, |member| member.error = None);
+        self.entry.change(|member| member.attempts += 1);
+        let balancer = &self.entry.plan.balancer;
+        let limit = self.limit();
+        let asked = self
+            .entry
+            .once(
+                "deregister",
+                limit,
+                balancer.deregister(self.target, Firmness::Firm),
+            )
+            .await;
+        match asked {
+            Ok(()) => {
+                self.firm = true;
+                self.firm_at = None;
+                self.look().await;
+                if !self.inside && !self.lost_sight {
+                    self.entry.tell(&Event::Firm, |_| {});
+                }
             }
-            Err(error) => self.lose_sight(&error),
+            Err(error) => {
+                let temporary = matches!(error.lifetime(), Lifetime::Temporary { .. });
+                self.firm_at = temporary.then(|| Instant::now() + self.schedule.pace.far);
+                self.lose_sight(&error);
+            }
         }
     }
 
@@ -279,70 +364,85 @@ impl Drain<'_> {
         }
     }
 
+    /// How long one question may take.
+    fn limit(&self) -> Duration {
+        let patience = self.schedule.pace.far.max(self.schedule.attempt);
+        self.entry.run.deadline.left().min(patience)
+    }
+
     /// One look; what was undone behind our back is done again.
     async fn look(&mut self) {
         let begun = Instant::now();
-        let left = self.entry.run.deadline.left();
-        let limit = left.min(self.schedule.pace.far.max(Duration::from_secs(2)));
         let looked = self
             .entry
-            .once("look", limit, self.entry.plan.balancer.look(self.target))
+            .once("look", self.limit(), self.entry.plan.balancer.look(self.target))
             .await;
-        let cost = begun.elapsed();
+        // On a busy host most of what a look took was our own waiting for a processor; the quickest of the last
+        // looks comes nearest to what it cost the load balancer.
+        self.cost = begun.elapsed().min(self.cost.mul_f64(1.25));
+        self.looked = Instant::now();
         match looked {
-            Ok(view) if view.rotation.may_route() => {
-                self.entry.tell(&Event::PutBack, |member| {
-                    member.standing = Standing::In;
-                    member.state = Some(view.state.clone());
-                });
-                let firmness = if self.firm {
-                    Firmness::Firm
-                } else {
-                    Firmness::Drain
-                };
-                match take_out(self.entry, self.target, firmness).await {
-                    Ok(view) => {
-                        self.saw(&view);
-                        self.entry.change(|member| {
-                            member.standing = Standing::Out;
-                            member.error = None;
-                        });
-                        self.out = Instant::now(); // requests came in again until now
-                    }
-                    Err(error) => {
-                        self.entry.change(|member| member.error = Some(error.to_string()));
-                        self.lose_sight(&error);
-                    }
-                }
-            }
+            Ok(view) if view.rotation.may_route() => self.take_out_again(&view).await,
             Ok(view) => {
                 self.lost_sight = false;
+                if self.inside {
+                    self.is_out_again();
+                }
                 self.saw(&view);
+                self.next_look = Instant::now() + self.pause();
             }
             Err(error) => self.lose_sight(&error),
         }
-        self.next_look = Instant::now() + self.pause(cost);
     }
 
-    /// The load balancer does not answer. It was out when it last did, so this is no failure to leave; this
+    async fn take_out_again(&mut self, seen: &View) {
+        self.inside = true;
+        let firmness = if self.firm {
+            Firmness::Firm
+        } else {
+            Firmness::Drain
+        };
+        match put_back(self.entry, self.target, seen, firmness).await {
+            Ok(view) => {
+                self.is_out_again();
+                self.saw(&view);
+                self.next_look = Instant::now() + self.pause();
+            }
+            Err(error) => {
+                self.entry.change(|member| member.error = Some(error.to_string()));
+                self.lose_sight(&error);
+            }
+        }
+    }
+
+    fn is_out_again(&mut self) {
+        self.inside = false;
+        self.out = Instant::now(); // requests came in again until now
+        self.entry.change(|member| {
+            member.standing = Standing::Out;
+            member.error = None;
+        });
+    }
+
+    /// The load balancer does not answer. Where it was out when it last did, this is no failure to leave; this
     /// host's own evidence has to do.
     fn lose_sight(&mut self, error: &lb_drain_api::Error) {
         self.reported = None;
+        self.undrained = false;
         if !self.lost_sight {
             self.lost_sight = true;
-            let error = error.to_string();
-            self.entry.tell(&Event::LostSight { error }, |_| {});
+            let event = Event::LostSight {
+                error: error.to_string(),
+                was_out: self.tells && !self.inside,
+            };
+            self.entry.tell(&event, |_| {});
         }
-        self.next_look = Instant::now() + self.schedule.pace.far;
+        self.next_look = Instant::now() + self.jittered(self.schedule.pace.far);
     }
 
-    /// Fast when the end is near, slow when it is far, and never more of the load balancer's time than its
-    /// share. Slow paces are jittered, so that a fleet that stops together does not ask together.
-    fn pause(&mut self, took: Duration) -> Duration {
+    /// Fast when the end is near, slow when it is far, and never more of the load balancer's time than its share.
+    fn pause(&self) -> Duration {
         let pace = self.schedule.pace;
-        // On a busy host most of what a look took was our own waiting for a processor; the quickest of the
-        // last looks comes nearest to what it cost the load balancer.
-        self.cost = took.min(self.cost.mul_f64(1.25));
         let many = self.in_flight().map_or(u32::MAX, |number| {
             u32::try_from(number / NEARLY).unwrap_or(u32::MAX)
         });
@@ -350,8 +450,23 @@ impl Drain<'_> {
             .near
             .saturating_mul(many.saturating_add(1))
             .min(pace.far)
-            .max(self.cost * pace.share);
-        if pace.far < Duration::from_secs(2) {
+            .max(self.share());
+        self.jittered(pause)
+    }
+
+    /// The time between two looks that its share allows, all entries of this load balancer together. What a look
+    /// takes is mostly the way there where that is long: so it slows the looks down to the longest pause, no more.
+    fn share(&self) -> Duration {
+        let ledger = &self.entry.run.ledger;
+        let balancer = ledger.members()[self.entry.number].balancer;
+        let entries = u32::try_from(ledger.waiting(balancer)).unwrap_or(u32::MAX).max(1);
+        let pace = self.schedule.pace;
+        (self.cost * pace.share).min(pace.far).saturating_mul(entries)
+    }
+
+    /// Slow paces are jittered, so that a fleet that stops together does not ask together.
+    fn jittered(&self, pause: Duration) -> Duration {
+        if self.schedule.pace.far < Duration::from_secs(2) {
             pause
         } else {
             pause.mul_f64(0.5 + fastrand::f64())
@@ -359,6 +474,9 @@ impl Drain<'_> {
     }
 
     fn end(&self, evidence: Evidence) {
+        if self.inside {
+            return; // still in rotation, whoever has gone
+        }
         let used = self.entry.run.deadline.used();
         let in_flight = self.in_flight();
         let left_over = evidence == Evidence::Delay && in_flight.is_some_and(|n| n > 0);

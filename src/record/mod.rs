@@ -61,25 +61,26 @@ impl Record {
 
     /// Writes an entry, in one step: a reader sees the old file or the new one.
     ///
-    /// How the entry was when it was first taken out outlives later runs: an entry that was out before us does
-    /// not replace what is on record, and what is kept out stays so.
+    /// How the entry was when it was first taken out outlives later runs: an entry that was out before us, or that
+    /// was not `seen` in rotation and may have been out, does not replace what is on record, and what is kept out
+    /// stays so. Returns what is on record and ignored, with the reason.
     ///
     /// # Errors
     ///
     /// Where there is no directory to write to, or writing fails.
-    pub fn keep(&self, entry: &Entry) -> io::Result<()> {
+    pub fn keep(&self, entry: &Entry, seen: bool) -> io::Result<Vec<String>> {
         let name = name(&entry.provider, &entry.endpoint, &entry.target);
-        let known = self.read_one(&name);
+        let (known, ignored) = self.read_one(&name);
         let mut entry = entry.clone();
         if let Some(known) = &known {
             entry.kept_out |= known.kept_out;
-            if !entry.by_us {
+            if !entry.by_us || (known.by_us && !seen) {
                 entry.by_us = known.by_us;
                 entry.before = known.before.clone();
             }
         }
         if known.as_ref() == Some(&entry) {
-            return Ok(());
+            return Ok(ignored);
         }
         let place = self.places.to_write(entry.kept_out)?;
         file::write(&place.join(&name), &entry)?;
@@ -87,7 +88,7 @@ impl Record {
         for other in self.places.to_read().filter(|other| *other != place) {
             drop(fs::remove_file(other.join(&name)));
         }
-        Ok(())
+        Ok(ignored)
     }
 
     /// What this configuration has on record for an endpoint. What is damaged or not ours is left out, with the
@@ -107,7 +108,7 @@ impl Record {
                     }
                 }
                 Ok(_) => {}
-                Err(error) => ignored.push(format!("{} ignored: {error}", path.display())),
+                Err(error) => ignored.push(ignoring(&path, &error)),
             }
         }
         entries.sort_by(|a, b| a.target.cmp(&b.target));
@@ -123,7 +124,8 @@ impl Record {
     /// What any configuration has on record for this entry.
     #[must_use]
     pub fn entry(&self, identity: &Identity, target: &Target) -> Option<Entry> {
-        self.read_one(&name(identity.provider, &identity.endpoint, target.as_str()))
+        let name = name(identity.provider, &identity.endpoint, target.as_str());
+        self.read_one(&name).0
     }
 
     /// Forgets an entry that is back.
@@ -142,12 +144,22 @@ impl Record {
         Ok(())
     }
 
-    /// The file of this name in the first place that has a right one.
-    fn read_one(&self, name: &Path) -> Option<Entry> {
-        self.places
-            .to_read()
-            .find_map(|place| file::read(&place.join(name)).ok())
+    /// The file of this name in the first place that has a right one, and what is wrong with the others.
+    fn read_one(&self, name: &Path) -> (Option<Entry>, Vec<String>) {
+        let mut ignored = Vec::new();
+        for path in self.places.to_read().map(|place| place.join(name)) {
+            match file::read(&path) {
+                Ok(entry) => return (Some(entry), ignored),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => ignored.push(ignoring(&path, &error)),
+            }
+        }
+        (None, ignored)
     }
+}
+
+fn ignoring(path: &Path, why: &io::Error) -> String {
+    format!("{} ignored: {why}", path.display())
 }
 
 /// The name of an entry's file: readable, and one for each entry.

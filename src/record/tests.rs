@@ -27,7 +27,7 @@ fn entry(target: &str, by_us: bool, state: &str) -> Entry {
 fn what_was_kept_is_there_until_forgotten() {
     let directory = tempfile::tempdir().expect("a directory");
     let record = open(&directory);
-    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    record.keep(&entry("web/app1", true, "up"), true).expect("kept");
     assert_eq!(record.entries(&identity()).0, [entry("web/app1", true, "up")]);
     record
         .forget(&identity(), &Target::new("web/app1"))
@@ -39,8 +39,10 @@ fn what_was_kept_is_there_until_forgotten() {
 fn one_that_was_out_already_does_not_replace_what_we_took_out() {
     let directory = tempfile::tempdir().expect("a directory");
     let record = open(&directory);
-    record.keep(&entry("web/app1", true, "up")).expect("kept");
-    record.keep(&entry("web/app1", false, "drain")).expect("kept");
+    record.keep(&entry("web/app1", true, "up"), true).expect("kept");
+    record
+        .keep(&entry("web/app1", false, "drain"), true)
+        .expect("kept");
     assert_eq!(record.entries(&identity()).0, [entry("web/app1", true, "up")]);
 }
 
@@ -48,8 +50,8 @@ fn one_that_was_out_already_does_not_replace_what_we_took_out() {
 fn names_that_look_alike_are_kept_apart() {
     let directory = tempfile::tempdir().expect("a directory");
     let record = open(&directory);
-    record.keep(&entry("web/app_1", true, "a")).expect("kept");
-    record.keep(&entry("web_app/1", true, "b")).expect("kept");
+    record.keep(&entry("web/app_1", true, "a"), true).expect("kept");
+    record.keep(&entry("web_app/1", true, "b"), true).expect("kept");
     assert_eq!(record.entries(&identity()).0.len(), 2);
 }
 
@@ -67,20 +69,22 @@ fn damaged_files_and_links_are_ignored_with_the_reason() {
 #[test]
 fn without_a_directory_keeping_says_so() {
     let record = Record::open(Some(PathBuf::from("/proc/nowhere")), "web");
-    assert!(record.keep(&entry("a", true, "b")).is_err());
+    assert!(record.keep(&entry("a", true, "b"), true).is_err());
 }
 
 #[test]
 fn what_is_kept_out_stays_so_through_later_stops_and_is_as_it_was_at_first() {
     let directory = tempfile::tempdir().expect("a directory");
     let record = open(&directory);
-    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    record.keep(&entry("web/app1", true, "up"), true).expect("kept");
     let by_hand = Entry {
         kept_out: true,
         ..entry("web/app1", false, "drain")
     };
-    record.keep(&by_hand).expect("kept");
-    record.keep(&entry("web/app1", false, "drain")).expect("kept");
+    record.keep(&by_hand, true).expect("kept");
+    record
+        .keep(&entry("web/app1", false, "drain"), true)
+        .expect("kept");
     let kept = Entry {
         kept_out: true,
         ..entry("web/app1", true, "up")
@@ -97,8 +101,8 @@ fn services_that_share_an_endpoint_do_not_bring_each_other_back() {
         scope: "api".to_owned(),
         ..entry("api/app1", true, "up")
     };
-    ours.keep(&entry("web/app1", true, "up")).expect("kept");
-    theirs.keep(&of_theirs).expect("kept");
+    ours.keep(&entry("web/app1", true, "up"), true).expect("kept");
+    theirs.keep(&of_theirs, true).expect("kept");
     assert_eq!(ours.entries(&identity()).0, [entry("web/app1", true, "up")]);
     assert_eq!(ours.entry(&identity(), &Target::new("api/app1")), Some(of_theirs));
 }
@@ -114,12 +118,12 @@ fn a_link_in_the_place_of_an_entry_is_replaced_and_what_it_leads_to_is_left_alon
     let directory = tempfile::tempdir().expect("a directory");
     let elsewhere = tempfile::NamedTempFile::new().expect("a file");
     let record = open(&directory);
-    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    record.keep(&entry("web/app1", true, "up"), true).expect("kept");
     let file = only_file(&directory);
     fs::remove_file(&file).expect("ours");
     std::os::unix::fs::symlink(elsewhere.path(), &file).expect("linked");
 
-    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    record.keep(&entry("web/app1", true, "up"), true).expect("kept");
     assert_eq!(record.entries(&identity()).0, [entry("web/app1", true, "up")]);
     assert!(fs::symlink_metadata(&file).expect("there").is_file());
     assert_eq!(fs::read(elsewhere.path()).expect("readable"), b"");
@@ -130,11 +134,11 @@ fn a_link_in_the_place_of_the_scratch_file_is_not_written_through() {
     let directory = tempfile::tempdir().expect("a directory");
     let elsewhere = tempfile::NamedTempFile::new().expect("a file");
     let record = open(&directory);
-    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    record.keep(&entry("web/app1", true, "up"), true).expect("kept");
     let scratch = only_file(&directory).with_extension(format!("{}.tmp", std::process::id()));
     std::os::unix::fs::symlink(elsewhere.path(), scratch).expect("linked");
 
-    assert!(record.keep(&entry("web/app1", true, "weight 7")).is_err());
+    assert!(record.keep(&entry("web/app1", true, "weight 7"), true).is_err());
     assert_eq!(fs::read(elsewhere.path()).expect("readable"), b"");
 }
 
@@ -146,10 +150,10 @@ fn a_linked_directory_and_one_that_others_may_write_to_are_not_used() {
     fs::create_dir(&real).expect("made");
     std::os::unix::fs::symlink(&real, &link).expect("linked");
     let entry = entry("web/app1", true, "up");
-    assert!(Record::open(Some(link), "web").keep(&entry).is_err());
+    assert!(Record::open(Some(link), "web").keep(&entry, true).is_err());
 
     fs::set_permissions(&real, fs::Permissions::from_mode(0o777)).expect("ours");
-    assert!(Record::open(Some(real), "web").keep(&entry).is_err());
+    assert!(Record::open(Some(real), "web").keep(&entry, true).is_err());
 }
 
 #[test]
@@ -158,7 +162,7 @@ fn a_file_of_somebody_else_is_ignored_with_the_reason() {
     const NOBODY: u32 = 65534;
     let directory = tempfile::tempdir().expect("a directory");
     let record = open(&directory);
-    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    record.keep(&entry("web/app1", true, "up"), true).expect("kept");
     std::os::unix::fs::chown(only_file(&directory), Some(NOBODY), None).expect("root may give it away");
     let (entries, ignored) = record.entries(&identity());
     assert!(entries.is_empty());
@@ -170,7 +174,7 @@ fn an_entry_behind_a_link_is_ignored_however_right_it_is() {
     let directory = tempfile::tempdir().expect("a directory");
     let elsewhere = tempfile::tempdir().expect("a directory");
     let record = open(&directory);
-    record.keep(&entry("web/app1", true, "up")).expect("kept");
+    record.keep(&entry("web/app1", true, "up"), true).expect("kept");
     let (file, moved) = (only_file(&directory), elsewhere.path().join("entry.json"));
     fs::copy(&file, &moved).expect("copied");
     fs::remove_file(&file).expect("ours");
@@ -178,4 +182,35 @@ fn an_entry_behind_a_link_is_ignored_however_right_it_is() {
     let (entries, ignored) = record.entries(&identity());
     assert!(entries.is_empty(), "{entries:?}");
     assert_eq!(ignored.len(), 1, "{ignored:?}");
+}
+
+#[test]
+fn what_was_not_seen_in_rotation_does_not_replace_how_it_was_when_it_was_taken_out() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let record = open(&directory);
+    let on_record = || record.entries(&identity()).0;
+    record.keep(&entry("PUT /w", true, "7"), false).expect("kept");
+    // A second stop finds the weight that the first has set.
+    record.keep(&entry("PUT /w", true, "0"), false).expect("kept");
+    assert_eq!(on_record(), [entry("PUT /w", true, "7")]);
+    // Seen in rotation, it has come back in between.
+    record.keep(&entry("PUT /w", true, "9"), true).expect("kept");
+    assert_eq!(on_record(), [entry("PUT /w", true, "9")]);
+}
+
+#[test]
+fn a_damaged_file_in_the_way_is_told_of_when_it_is_replaced() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let record = open(&directory);
+    let kept = entry("web/app1", true, "up");
+    let file = directory
+        .path()
+        .join(name(&kept.provider, &kept.endpoint, &kept.target));
+    fs::write(&file, "{").expect("written");
+    let ignored = record.keep(&kept, true).expect("kept");
+    assert!(
+        ignored.len() == 1 && ignored[0].contains(&*file.to_string_lossy()),
+        "{ignored:?}"
+    );
+    assert_eq!(record.keep(&kept, true).expect("kept"), Vec::<String>::new());
 }

@@ -274,7 +274,12 @@ impl Course {
     /// A run of the engine, and who tells of it.
     fn engine_run(&self, no_wait: bool, failing: &'static str) -> (Run, Arc<Narrator>) {
         let ledger = Ledger::default();
-        let narrator = Arc::new(Narrator::new(ledger.clone(), self.means.quiet, failing));
+        let narrator = Arc::new(Narrator::new(
+            ledger.clone(),
+            self.means.quiet,
+            failing,
+            "give a larger --budget".to_owned(),
+        ));
         // The service is meant to run: nobody waits for its end. With the sender gone, nobody is ever told.
         let (_, main_process_gone) = watch::channel(false);
         let run = Run {

@@ -17,18 +17,22 @@ pub struct Narrator {
     quiet: Duration,
     /// What a failure leaves behind: `still in rotation`.
     failing: &'static str,
+    /// How to give a run more time: `raise TimeoutStopSec= of web.service`.
+    more_time: String,
     /// Failures that have been told: repeated attempts fail alike.
     told: Mutex<HashSet<String>>,
 }
 
 impl Narrator {
-    /// A narrator of a run. `failing` says how a host stands that a command could not help.
+    /// A narrator of a run. `failing` says how a host stands that a command could not help, `more_time` how to give
+    /// the run more of it.
     #[must_use]
-    pub fn new(ledger: Ledger, quiet: Duration, failing: &'static str) -> Self {
+    pub fn new(ledger: Ledger, quiet: Duration, failing: &'static str, more_time: String) -> Self {
         Self {
             ledger,
             quiet,
             failing,
+            more_time,
             told: Mutex::default(),
         }
     }
@@ -85,6 +89,12 @@ impl Audience for Narrator {
                 "{name}: {} has no entry of this host: nothing to leave",
                 whole(member)
             ),
+            Event::NothingFound => say!(
+                warn,
+                member,
+                "{name}: {} has no entry that could be this host: nothing to leave; if there should be one, `lb-drain check` says what was looked for",
+                whole(member)
+            ),
             Event::AlreadyOut => say!(
                 info,
                 member,
@@ -103,7 +113,7 @@ impl Audience for Narrator {
             Event::ToldToLeave => say!(
                 info,
                 member,
-                "{name}: {} told to leave after {}, {}",
+                "{name}: {} told to leave after {} ({state}), {}",
                 whole(member),
                 human(member.deregistered.unwrap_or_default()),
                 in_flight(member.in_flight)
@@ -136,7 +146,8 @@ impl Audience for Narrator {
             Event::Firm => say!(
                 info,
                 member,
-                "{label}: still had requests by stickiness; now out for them too ({state})"
+                "{label}: out for sticky requests too ({state}), {}",
+                in_flight(member.in_flight)
             ),
             Event::Cut => say!(
                 warn,
@@ -147,23 +158,28 @@ impl Audience for Narrator {
             Event::DelayBeyondBudget { delay, left } => say!(
                 warn,
                 member,
-                "{label}: its deregistration delay of {} is longer than the budget; requests of more than {} would be cut (raise TimeoutStopSec= or lower the delay)",
+                "{label}: its deregistration delay of {} is longer than the budget; requests of more than {} would be cut ({} or lower the delay)",
                 human(*delay),
-                human(whole_seconds(*left))
+                human(whole_seconds(*left)),
+                self.more_time
             ),
             Event::FloorBeyondBudget { floor, left } => say!(
                 warn,
                 member,
-                "{label}: its changes need {} to take effect and {} are left; requests may still arrive when the service stops (raise TimeoutStopSec=)",
+                "{label}: its changes need {} to take effect and {} are left; requests may still arrive when the service stops ({})",
                 human(*floor),
-                human(whole_seconds(*left))
+                human(whole_seconds(*left)),
+                self.more_time
             ),
             Event::NoEvidence => say!(
                 warn,
                 member,
                 "{label}: nothing here can show that it has drained, so this waits until the budget ends (set ports, min_wait or max_wait)"
             ),
-            Event::LostSight { error } => say!(warn, member, "{name}: out of rotation, but now {error}"),
+            Event::LostSight { error, was_out: true } => {
+                say!(warn, member, "{name}: out of rotation, but now {error}");
+            }
+            Event::LostSight { error, .. } => say!(warn, member, "{name}: {error}"),
             Event::Remark(remark) => say!(warn, member, "{label}: {remark}"),
             Event::Drained => say!(
                 info,

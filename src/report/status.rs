@@ -70,6 +70,7 @@ mod tests {
             ports: BTreeSet::new(),
             state: None,
             error: None,
+            asked: None,
         }
     }
 

@@ -12,7 +12,7 @@ Exit codes:
   0    printed
   2    usage or configuration error, no such unit, or systemd cannot be asked";
 
-/// `unit`.
+// `unit`.
 #[derive(Debug, Args)]
 pub struct UnitFile {
     /// Options of every command.

@@ -17,7 +17,10 @@ use crate::service_manager::process_age;
 pub(super) fn settings(parsed: &Parsed) -> Result<Settings, ConfigError> {
     let common = parsed.cli.command.common();
     let (_settled, unsettled) = mpsc::channel::<()>();
-    if let Some(BudgetFlag::Fixed(total)) = common.budget {
+    // Where options say it all there is nothing to read.
+    if let Some(BudgetFlag::Fixed(total)) = common.budget
+        && !common.balancers.any()
+    {
         let age = process_age(std::process::id()).unwrap_or_default();
         let end = Deadline::new(total, age).guard();
         let watch = thread::Builder::new().stack_size(64 * 1024).spawn(move || {

@@ -82,7 +82,7 @@ impl fmt::Display for Source {
 /// The line of the unit file: `TimeoutStopSec=30s of web.service`.
 fn setting(hook: &Hook) -> String {
     if hook.restart_waits {
-        return "it has crashed, and its restart waits".to_owned();
+        return "it has ended, and its restart waits".to_owned();
     }
     let timeout = hook.timeout.map_or_else(
         || "infinity".to_owned(),
@@ -211,6 +211,7 @@ mod tests {
             reason: None,
             application: crate::service_manager::Application::Unknown,
             restart_waits: false,
+            restart_pause: Duration::ZERO,
             may_extend: false,
         };
         let total = hook.budget().expect("a budget");

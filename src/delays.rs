@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use lb_drain_api::{Error, Terms};
+use lb_drain_api::{Target, Terms};
 use tokio::time::timeout;
 
 use crate::budget;
 use crate::engine::Plan;
+
+/// What is assumed of a load balancer that does not tell its delay: AWS's default, the longest that any has unasked.
+const ASSUMED: Duration = Duration::from_secs(300);
 
 /// What waiting for one load balancer may take.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,7 +20,7 @@ pub struct Delay {
     pub min_wait: Option<Duration>,
     /// Its deregistration delay: nothing is waited for longer.
     pub max_wait: Option<Duration>,
-    /// Why it was not asked or did not say.
+    /// Why it did not say, or said what is assumed.
     pub unknown: Option<String>,
 }
 
@@ -39,8 +42,9 @@ async fn delay(plan: &Plan, patience: Duration) -> Delay {
     let (terms, unknown) = if plan.min_wait.is_some() && plan.max_wait.is_some() {
         (Terms::default(), None)
     } else {
-        match timeout(patience, terms(plan)).await {
-            Ok(Ok(terms)) => (terms, None),
+        // Terms are those of the load balancer, whatever the entry: it need not be found for that.
+        match timeout(patience, plan.balancer.terms(&Target::new("this host"))).await {
+            Ok(Ok(terms)) => (terms.clone(), terms.remark),
             Ok(Err(error)) => (Terms::default(), Some(error.to_string())),
             Err(_) => {
                 let identity = plan.balancer.identity();
@@ -57,20 +61,23 @@ async fn delay(plan: &Plan, patience: Duration) -> Delay {
     }
 }
 
-async fn terms(plan: &Plan) -> Result<Terms, Error> {
-    let found = plan.balancer.find().await?;
-    match found.first() {
-        Some(found) => plan.balancer.terms(&found.target).await,
-        None => Ok(Terms::default()),
-    }
-}
-
 impl Delay {
     /// The longest that is waited for it; where it has no delay of its own, as long as ordinary requests take.
     #[must_use]
     pub fn longest(&self) -> Duration {
-        let wait = self.max_wait.unwrap_or(budget::DEFAULT);
+        let unsaid = if self.unknown.is_some() {
+            ASSUMED
+        } else {
+            budget::DEFAULT
+        };
+        let wait = self.max_wait.unwrap_or(unsaid);
         wait.max(self.min_wait.unwrap_or_default())
+    }
+
+    /// Whether anything says, or may say, how long to wait for it.
+    #[must_use]
+    pub fn is_said(&self) -> bool {
+        self.min_wait.or(self.max_wait).is_some() || self.unknown.is_some()
     }
 }
 

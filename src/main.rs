@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use lb_drain::cli;
 use lb_drain::exit::Exit;
+use lb_drain::report::log;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
@@ -14,14 +15,13 @@ fn main() -> ExitCode {
             .unwrap_or(Exit::Failed)
             .into(),
         Err(error) => {
+            if error.use_stderr() {
+                log::usage(error.to_string());
+                return Exit::Usage.into();
+            }
             // Help and version go to stdout and are no failure.
-            let exit = if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            };
             drop(error.print());
-            exit.into()
+            Exit::Done.into()
         }
     }
 }

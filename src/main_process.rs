@@ -1,35 +1,37 @@
 //! The service's main process: once it is gone, nobody is left who could answer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::sync::watch;
 
-use crate::service_manager::{Application, Asked, PATIENCE, Surroundings, Unit};
+use crate::service_manager::{Application, Asked, Surroundings};
 
 /// How often to look whether it is still there. A system call a look; tokio's own way of waiting for a
 /// file descriptor that is not one of its sockets is `unsafe`.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How the application stands: by systemd's account, else by what the environment proves. `service` names its unit
-/// where a person does.
+/// where another one runs us.
 #[must_use]
 pub fn application(asked: &Asked, service: Option<&str>) -> Application {
-    if let Some(hook) = asked.hook() {
-        return hook.application;
-    }
-    if *asked == Asked::NotInUnit
-        && let Some(name) = service
-        && let Ok(unit) = Unit::describe(name, Instant::now() + PATIENCE)
-    {
-        return unit.main_pid.map_or(Application::Unknown, Application::Runs);
-    }
-    let surroundings = Surroundings::of_this_process();
-    match surroundings.main_pid {
-        Some(pid) => Application::Runs(pid),
-        None if surroundings.looks_like_a_unit() && surroundings.main_process_failed() => Application::Gone,
-        None => Application::Unknown,
+    known(asked, service, &Surroundings::of_this_process())
+}
+
+fn known(asked: &Asked, service: Option<&str>, surroundings: &Surroundings) -> Application {
+    match asked {
+        Asked::Hook(hook) => hook.application,
+        Asked::NotInUnit(known @ Application::Runs(_)) => *known,
+        // What systemd says of a main process in the environment is of the unit that runs us, not of that one.
+        _ if service.is_some() => Application::Unknown,
+        _ => match surroundings.main_pid {
+            Some(pid) => Application::Runs(pid),
+            None if surroundings.looks_like_a_unit() && surroundings.main_process_failed() => {
+                Application::Gone
+            }
+            None => Application::Unknown,
+        },
     }
 }
 
@@ -100,6 +102,18 @@ mod tests {
         drop(seen);
         child.wait().expect("it ends");
         watching.abort();
+    }
+
+    #[test]
+    fn what_became_of_a_companions_own_line_says_nothing_of_the_application() {
+        let failed = Surroundings {
+            invocation: Some(Vec::new()),
+            main_exit: Some(("exited".to_owned(), "1".to_owned())),
+            ..Surroundings::default()
+        };
+        let silent = Asked::Silent("no bus".to_owned());
+        assert_eq!(known(&silent, None, &failed), Application::Gone);
+        assert_eq!(known(&silent, Some("web.service"), &failed), Application::Unknown);
     }
 
     #[tokio::test]

@@ -43,6 +43,20 @@ Exit codes:
   130  interrupted (SIGINT); what was done is reported first
   143  terminated (SIGTERM); what was done is reported first";
 
+const REGISTER_EXIT_CODES: &str = "\
+Exit codes:
+  0    back in every load balancer, or left out where this host was out before or is kept out by hand
+  1    not back in some load balancer
+  2    usage or configuration error; nothing was touched
+  130  interrupted (SIGINT); what was done is reported first
+  143  terminated (SIGTERM); what was done is reported first";
+
+const STATUS_EXIT_CODES: &str = "\
+Exit codes:
+  0    every load balancer said how this host stands
+  1    some load balancer did not
+  2    usage or configuration error";
+
 /// The commands.
 // Only the one that is called is built: to build them all took a third of a short run's instructions.
 #[derive(Debug, Subcommand)]
@@ -60,9 +74,10 @@ pub enum Command {
     /// Meant for ExecStartPost= and lb-drain@.service. Waits, within the budget, until the service listens on
     /// its ports; where it does not, this host is not registered. What was taken out with --keep-out stays out,
     /// unless a person runs this.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = REGISTER_EXIT_CODES)]
     Register(Register),
     /// Show each load balancer's view of this host, and the requests in flight here
+    #[command(after_help = STATUS_EXIT_CODES)]
     Status(Status),
     /// Say whether leaving would work: configuration, load balancers, unit, delays; changes nothing
     ///
@@ -74,6 +89,7 @@ pub enum Command {
     ///
     /// A drop-in for a unit of your own that has the time, else the companion lb-drain@.service. The times fit
     /// the load balancers' delays, and the unit's own ExecStop= and TimeoutStopSec=.
+    #[command(after_help = unit::EXIT_CODES)]
     Unit(UnitFile),
     /// A drain test: requests through the load balancer while this host leaves and comes back
     ///
@@ -193,7 +209,7 @@ pub struct Deregister {
 
     /// Let systemd wait for as long as the load balancers may need, beyond what the unit says
     ///
-    /// Up to the longest max_wait. Needs NotifyAccess=exec or all in the unit. It overrides what the
+    /// Up to the longest max_wait, be it configured or the load balancer's own. Needs NotifyAccess=exec or all in the unit. It overrides what the
     /// administrator wrote, so it is never done unasked.
     #[arg(long, env = "LB_DRAIN_EXTEND_TIMEOUT", value_parser = clap::builder::FalseyValueParser::new())]
     pub extend_timeout: bool,

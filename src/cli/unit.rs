@@ -7,6 +7,11 @@ use lb_drain_api::duration;
 
 use super::Common;
 
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0    printed
+  2    usage or configuration error, no such unit, or systemd cannot be asked";
+
 // `unit`.
 #[derive(Debug, Args)]
 pub struct UnitFile {

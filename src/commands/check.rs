@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::report::{self, count};
 
 pub(super) async fn check(settings: Settings, options: &Check) -> Exit {
-    report::log::init(super::level(&options.common), options.common.log_format, None);
+    super::begin(&options.common, &settings.remarks);
     let mut remarks = check::everything(&settings).await;
     // The worst last, where a terminal ends.
     remarks.sort_by_key(|remark| remark.finding.severity);

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::report;
 
 pub(super) async fn preview(settings: Settings, options: &Deregister) -> Exit {
-    report::log::init(super::level(&options.common), options.common.log_format, None);
+    super::begin(&options.common, &settings.remarks);
     let sightings = sightings(&settings).await;
     for Sighting {
         name,

@@ -20,7 +20,7 @@ pub(super) async fn register(settings: Settings, options: &Register) -> Exit {
     let how = Return {
         until_in_service: options.wait,
         // A person who runs this means it; a unit that starts does not know what a person wants.
-        even_if_kept_out: options.even_if_kept_out || settings.asked == Asked::NotInUnit,
+        even_if_kept_out: options.even_if_kept_out || matches!(settings.asked, Asked::NotInUnit(_)),
     };
     let grounds = Grounds {
         budget: settings.budget,
@@ -39,21 +39,20 @@ pub(super) async fn register(settings: Settings, options: &Register) -> Exit {
 
     let exit = interrupted.unwrap_or_else(|| guard::verdict(&run.ledger, false));
     let line = verdict::registered(&run.ledger.members(), run.deadline.used());
+    let outcome = match (interrupted, exit) {
+        (Some(_), _) => "interrupted",
+        (None, Exit::Done) if run.ledger.any(Standing::KeptOut) => "kept_out",
+        (None, Exit::Done) => "registered",
+        (None, _) => "failed",
+    };
     match (interrupted, exit) {
-        (Some(_), _) => tracing::warn!("interrupted: {line}"),
-        (None, Exit::Failed) => tracing::error!("{line}"),
-        (None, _) => tracing::info!("{line}"),
+        (Some(_), _) => tracing::warn!(outcome, "interrupted: {line}"),
+        (None, Exit::Failed) => tracing::error!(outcome, "{line}"),
+        (None, _) => tracing::info!(outcome, "{line}"),
     }
+    session.conclude(&line);
     if wants_json(&options.common) {
-        session.print_json(
-            "register",
-            match (interrupted, exit) {
-                (Some(_), _) => "interrupted",
-                (None, Exit::Done) if run.ledger.any(Standing::KeptOut) => "kept_out",
-                (None, Exit::Done) => "registered",
-                (None, _) => "failed",
-            },
-        );
+        session.print_json("register", outcome);
     }
     exit
 }

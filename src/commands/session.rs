@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use indicatif::MultiProgress;
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::level;
-use crate::budget::{Budget, Deadline, Source};
+pub(super) use super::signals::interruption;
+use crate::budget::{Budget, Deadline, SHORTEST, Source};
 use crate::cli::Common;
 use crate::engine::{Ledger, Member, Run, Traffic, Waiting};
 use crate::evidence;
@@ -21,6 +21,9 @@ use crate::record::Record;
 use crate::report::narrator::Narrator;
 use crate::report::{json as report_json, log, progress, status};
 use crate::service_manager::{Asked, Notifier, process_age};
+
+/// What systemd is asked for beyond the budget: time to see that we have ended, also on a busy host.
+const ON_TOP: Duration = Duration::from_secs(1);
 
 /// What a run is based on, besides its load balancers.
 pub(super) struct Grounds {
@@ -34,6 +37,7 @@ pub(super) struct Grounds {
 pub(super) struct Session {
     pub(super) run: Run,
     budget: Budget,
+    failing: &'static str,
     screen: Option<MultiProgress>,
     notifier: Option<Notifier>,
     watching: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -44,24 +48,35 @@ impl Session {
     pub(super) fn new(
         common: &Common,
         Grounds {
-            budget,
+            mut budget,
             asked,
-            remarks,
+            mut remarks,
             scope,
         }: Grounds,
         waiting: Waiting,
         failing: &'static str,
     ) -> Self {
         let age = process_age(std::process::id()).unwrap_or_default();
+        let notifier = Notifier::of_this_process();
+        if let Source::Extended(hook) = &budget.source
+            && !notifier
+                .as_ref()
+                .is_some_and(|notifier| notifier.extend(budget.total + ON_TOP))
+        {
+            remarks.push(format!(
+                "--extend-timeout has no effect: systemd did not take the note; {} stays as it is",
+                hook.unit
+            ));
+            budget = Budget {
+                total: hook.budget().unwrap_or(budget.total).max(SHORTEST),
+                source: Source::Systemd(hook.clone()),
+            };
+        }
         let deadline = Deadline::of(&budget, age);
         let screen = (std::io::stderr().is_terminal() && !common.quiet).then(MultiProgress::new);
         log::init(level(common), common.log_format, screen.clone());
         for remark in remarks {
             tracing::warn!("{remark}");
-        }
-        let notifier = Notifier::of_this_process();
-        if let (Some(notifier), Source::Extended(_)) = (&notifier, &budget.source) {
-            notifier.extend(budget.total);
         }
         let ledger = Ledger::default();
         let (gone_sender, main_process_gone) = watch::channel(false);
@@ -88,6 +103,7 @@ impl Session {
         Self {
             run,
             budget,
+            failing,
             screen,
             notifier,
             watching,
@@ -99,19 +115,20 @@ impl Session {
         let drawing = {
             let (screen, ledger, deadline) =
                 (self.screen.clone(), self.run.ledger.clone(), self.run.deadline);
+            let failing = self.failing;
             async move {
                 match screen {
-                    Some(screen) => progress::draw(screen, ledger, deadline).await,
+                    Some(screen) => progress::draw(screen, ledger, deadline, failing).await,
                     None => std::future::pending().await,
                 }
             }
         };
         let telling = {
             let (ledger, deadline) = (self.run.ledger.clone(), self.run.deadline);
-            let notifier = self.notifier.as_ref();
+            let (notifier, failing) = (self.notifier.as_ref(), self.failing);
             async move {
                 match notifier {
-                    Some(notifier) => status::tell(notifier, &ledger, deadline).await,
+                    Some(notifier) => status::tell(notifier, &ledger, deadline, failing).await,
                     None => std::future::pending().await,
                 }
             }
@@ -131,6 +148,13 @@ impl Session {
         interrupted
     }
 
+    /// Leaves the verdict in `systemctl status`, where else the last thing waited for would stay.
+    pub(super) fn conclude(&self, verdict: &str) {
+        if let Some(notifier) = &self.notifier {
+            notifier.status(&format!("lb-drain: {verdict}"));
+        }
+    }
+
     /// Prints the object of `--output json`.
     pub(super) fn print_json(&self, command: &str, outcome: &str) {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -148,19 +172,5 @@ impl Session {
     /// The budget as given.
     pub(super) fn budget(&self) -> &Budget {
         &self.budget
-    }
-}
-
-/// Resolves when SIGTERM or SIGINT comes. SIGHUP does not end a drain: a lost terminal is no wish to stop
-/// half way.
-pub(super) async fn interruption() -> Exit {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let _heard = signal(SignalKind::hangup());
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => Exit::Terminated,
-        _ = interrupt.recv() => Exit::Interrupted,
     }
 }

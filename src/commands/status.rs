@@ -46,7 +46,7 @@ impl Sighting {
 }
 
 pub(super) async fn status(settings: Settings, options: &Status) -> Exit {
-    report::log::init(super::level(&options.common), options.common.log_format, None);
+    super::begin(&options.common, &settings.remarks);
     let (sightings, here) = tokio::join!(sightings(&settings), in_flight_here(&settings));
     let json = wants_json(&options.common);
     let mut lines = Vec::new();

@@ -19,7 +19,7 @@ use crate::unit_file::{File, Lines, Share, Times, companion, drop_in};
 const ASKING: Duration = Duration::from_secs(5);
 
 pub(super) async fn unit(settings: Settings, options: &UnitFile) -> Exit {
-    report::log::init(super::level(&options.common), options.common.log_format, None);
+    super::begin(&options.common, &settings.remarks);
     let delays = delays::delays(&settings.plans, ASKING).await;
     let (remarks, files) = match printed(&settings, options, &delays) {
         Ok(printed) => printed,
@@ -77,7 +77,7 @@ fn printed(
     let in_drop_in = Times::new(Share::DropIn, need, steps, app.timeout_stop, options.grace);
     let enough =
         app.timeout_stop.is_none_or(|own| own >= need) && in_drop_in.is_ok_and(|times| times.ours >= need);
-    let (share, why) = choice(options.kind, &app, enough);
+    let (share, why) = choice(options.kind, &app, enough, settings.by_network());
     let times = Times::new(share, need, steps, app.timeout_stop, options.grace)?;
     let mut remarks = vec![why];
     remarks.extend(delays.iter().filter_map(|delay| remark(delay, &times)));
@@ -91,7 +91,14 @@ fn printed(
                         .to_owned(),
                 );
             }
-            let file = drop_in(&name, &own_stops, &argument(config), as_root, &times);
+            let file = drop_in(&app, &own_stops, &argument(config), as_root, &times);
+            let other = Path::new("/etc/systemd/system").join(format!("{name}.d/lb-drain.conf"));
+            if app.drop_ins.contains(&other) && Path::new(&file.path) != other {
+                remarks.push(format!(
+                    "in the place of {}, which a later drop-in may undo",
+                    other.display()
+                ));
+            }
             remarks.push("then: systemctl daemon-reload".to_owned());
             Ok((remarks, vec![file]))
         }
@@ -112,8 +119,9 @@ fn described(name: &str) -> Result<Unit, String> {
         .map_err(|error| format!("cannot ask about {name}: {error}"))
 }
 
-/// Which of the two, and why. `enough` says that a drop-in would have the time under the unit's own timeout.
-fn choice(wanted: Option<UnitKind>, app: &Unit, enough: bool) -> (Share, String) {
+/// Which of the two, and why. `enough` says that a drop-in would have the time under the unit's own timeout,
+/// `by_network` that a load balancer is reached by the network.
+fn choice(wanted: Option<UnitKind>, app: &Unit, enough: bool, by_network: bool) -> (Share, String) {
     let of_the_vendor = app
         .fragment
         .as_deref()
@@ -125,6 +133,10 @@ fn choice(wanted: Option<UnitKind>, app: &Unit, enough: bool) -> (Share, String)
         None if app.other_network => (
             Share::Companion,
             format!("the companion of {name}, which has no access to the host's network itself"),
+        ),
+        None if app.denies_any_address && by_network => (
+            Share::Companion,
+            format!("the companion of {name}, whose IPAddressDeny=any would hold for lb-drain too"),
         ),
         None if of_the_vendor => (
             Share::Companion,
@@ -149,6 +161,13 @@ fn remark(delay: &Delay, times: &Times) -> Option<String> {
             human(delay.longest())
         ));
     }
+    if let Some(floor) = delay.min_wait.filter(|floor| *floor > times.ours) {
+        return Some(format!(
+            "{name}: its changes need {} to take effect, longer than the {} for leaving: requests that still arrive would be lost",
+            human(floor),
+            human(times.ours)
+        ));
+    }
     let wait = delay.max_wait.max(delay.min_wait)?;
     if wait > times.ours {
         return Some(format!(
@@ -170,5 +189,42 @@ fn argument(config: &Path) -> String {
         format!(" --config {name}")
     } else {
         format!(" --config {}", config.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_unit_that_may_reach_nobody_gets_a_companion_where_the_network_is_needed() {
+        let own = Unit {
+            name: "web.service".to_owned(),
+            fragment: Some(PathBuf::from("/etc/systemd/system/web.service")),
+            denies_any_address: true,
+            ..Unit::default()
+        };
+        let (share, why) = choice(None, &own, true, true);
+        assert_eq!(share, Share::Companion);
+        assert!(why.contains("IPAddressDeny=any"), "{why}");
+        assert_eq!(choice(None, &own, true, false).0, Share::DropIn);
+    }
+
+    #[test]
+    fn a_total_below_the_floor_loses_requests_and_below_the_delay_cuts_them() {
+        let seconds = Duration::from_secs;
+        let delay = |min, max| Delay {
+            name: "public".to_owned(),
+            min_wait: Some(seconds(min)),
+            max_wait: Some(seconds(max)),
+            unknown: None,
+        };
+        let times = Times::new(Share::DropIn, seconds(300), 0, None, Some(seconds(30))).expect("long enough");
+        let said = |min, max| remark(&delay(min, max), &times).expect("something");
+        assert!(said(120, 300).contains("need 120 s to take effect, longer than the 15 s for leaving"));
+        assert!(said(120, 300).ends_with("would be lost"));
+        assert!(said(10, 300).ends_with("longer requests would be cut"));
     }
 }

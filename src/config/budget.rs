@@ -1,53 +1,61 @@
 //! The budget by whoever speaks first: option, environment, file; `auto` and nothing mean the unit's timeout,
 //! which also bounds the others.
 
+use std::time::Duration;
+
 use lb_drain_api::duration::human;
 
 use crate::budget::{self, Budget, Source};
 use crate::cli::{BudgetFlag, Origin};
-use crate::engine::Plan;
 use crate::service_manager::Asked;
 
 /// Who may say what the budget is.
 #[derive(Debug)]
-pub(super) struct Claims<'a> {
+pub(super) struct Claims {
     pub(super) option: Option<BudgetFlag>,
     pub(super) origin: Option<Origin>,
     pub(super) file: Option<BudgetFlag>,
-    pub(super) asked: &'a Asked,
-    pub(super) extend: bool,
 }
 
-impl Claims<'_> {
+impl Claims {
+    /// The budget that somebody gave.
+    pub(super) fn given(&self) -> Option<Duration> {
+        match self.option.or(self.file) {
+            Some(BudgetFlag::Fixed(total)) => Some(total),
+            Some(BudgetFlag::Auto) | None => None,
+        }
+    }
+
     /// The budget, before the load balancers are known.
-    pub(super) fn resolve(&self, remarks: &mut Vec<String>) -> Budget {
+    pub(super) fn resolve(&self, asked: &Asked, remarks: &mut Vec<String>) -> Budget {
         let source = match self.origin {
             Some(Origin::Env) => Source::Env,
             _ if self.option.is_some() => Source::Flag,
             _ => Source::Config,
         };
-        let given = match self.option.or(self.file) {
-            Some(BudgetFlag::Fixed(total)) => Some(total),
-            Some(BudgetFlag::Auto) | None => None,
-        };
-        let limit = self.asked.hook().and_then(|hook| {
+        let limit = asked.hook().and_then(|hook| {
             // Less than this cannot be kept anyway; then at least everybody is told.
             let total = hook.budget()?.max(budget::SHORTEST);
             Some((total, Source::Systemd(Box::new(hook.clone()))))
         });
-        match (given, limit) {
+        match (self.given(), limit) {
             (Some(given), Some((total, unit))) if given > total => {
-                remarks.push(format!(
-                    "a budget of {} ({source}) is more than {unit} leaves; it is cut to {}",
-                    human(given),
-                    human(total)
-                ));
+                let crashed = asked.hook().is_some_and(|hook| hook.restart_waits);
+                // Of that the run's first line tells, and no setting would change it.
+                let remark = (!crashed).then(|| {
+                    format!(
+                        "a budget of {} ({source}) is more than {unit} leaves; it is cut to {}",
+                        human(given),
+                        human(total)
+                    )
+                });
+                remarks.extend(remark);
                 Budget { total, source: unit }
             }
             (Some(total), _) => Budget { total, source },
             (None, Some((total, source))) => Budget { total, source },
             (None, None) => {
-                if let Asked::Silent(reason) = self.asked {
+                if let Asked::Silent(reason) = asked {
                     remarks.push(format!(
                         "the timeout of this unit is not known ({reason}); the budget is {} (set budget to less than TimeoutStopSec=)",
                         human(budget::DEFAULT)
@@ -60,51 +68,10 @@ impl Claims<'_> {
             }
         }
     }
-
-    /// Makes room for the longest wait where the unit allows any (`infinity`), or is asked to.
-    pub(super) fn stretch(&self, budget: &mut Budget, plans: &[Plan], remarks: &mut Vec<String>) {
-        let Some(hook) = self.asked.hook() else {
-            if self.extend {
-                remarks.push("--extend-timeout has no effect: no unit runs this".to_owned());
-            }
-            return;
-        };
-        let waits = plans.iter().flat_map(|plan| [plan.min_wait, plan.max_wait]);
-        let longest = waits.flatten().max().map(|wait| wait + budget::AROUND_A_WAIT);
-        let source = Box::new(hook.clone());
-        match (hook.timeout, &budget.source) {
-            (None, Source::Default) => {
-                *budget = Budget {
-                    total: longest.unwrap_or(budget.total),
-                    source: Source::Systemd(source),
-                };
-            }
-            (Some(_), Source::Systemd(_)) if self.extend && !hook.restart_waits => match longest {
-                Some(_) if !hook.may_extend => remarks.push(format!(
-                    "--extend-timeout has no effect: systemd does not listen; write NotifyAccess=all in {}",
-                    hook.unit
-                )),
-                Some(longest) if longest > budget.total => {
-                    *budget = Budget {
-                        total: longest,
-                        source: Source::Extended(source),
-                    };
-                }
-                Some(_) => {}
-                None => remarks.push(
-                    "--extend-timeout has no effect: no load balancer has a max_wait to extend it to"
-                        .to_owned(),
-                ),
-            },
-            _ => {}
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::service_manager::{Application, Hook, Setting};
 
@@ -117,6 +84,7 @@ mod tests {
             reason: None,
             application: Application::Unknown,
             restart_waits: false,
+            restart_pause: Duration::ZERO,
             may_extend: false,
         }))
     }
@@ -126,12 +94,9 @@ mod tests {
             option: given.map(|seconds| BudgetFlag::Fixed(Duration::from_secs(seconds))),
             origin: None,
             file: Some(BudgetFlag::Auto),
-            asked,
-            extend: false,
         };
         let mut remarks = Vec::new();
-        let mut budget = claims.resolve(&mut remarks);
-        claims.stretch(&mut budget, &[], &mut remarks);
+        let budget = claims.resolve(asked, &mut remarks);
         (budget.total.as_secs(), budget.source.word(), remarks)
     }
 
@@ -161,12 +126,25 @@ mod tests {
             remarks[0].contains("not known (no bus); the budget is 30 s"),
             "{remarks:?}"
         );
-        assert_eq!(budget_of(None, &Asked::NotInUnit), (30, "default", vec![]));
+        assert_eq!(
+            budget_of(None, &Asked::NotInUnit(Application::Unknown)),
+            (30, "default", vec![])
+        );
     }
 
     #[test]
     fn infinity_leaves_what_was_given() {
         assert_eq!(budget_of(Some(60), &unit(None)), (60, "flag", vec![]));
-        assert_eq!(budget_of(None, &unit(None)), (30, "systemd", vec![]));
+        assert_eq!(budget_of(None, &unit(None)), (30, "default", vec![]));
+    }
+
+    #[test]
+    fn that_a_crash_cuts_a_given_budget_is_told_once() {
+        let mut asked = unit(Some(30));
+        let Asked::Hook(hook) = &mut asked else {
+            unreachable!("it is one");
+        };
+        hook.restart_waits = true;
+        assert_eq!(budget_of(Some(60), &asked), (0, "systemd", vec![]));
     }
 }

@@ -4,6 +4,7 @@ mod budget;
 mod error;
 mod file;
 mod host;
+mod room;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub file: Option<PathBuf>,
     /// The application's unit, where its name was given.
     pub application: Option<String>,
+    /// Whether the unit's timeout is to be extended.
+    pub extend: bool,
     /// What the operator should know of how these settings came about.
     pub remarks: Vec<String>,
 }
@@ -70,6 +73,8 @@ pub fn settings(parsed: &Parsed, common: &Common) -> Result<Settings, ConfigErro
         Some(unit) if !parsed.config_given && own_file(unit).exists() => own_file(unit),
         _ => full_path(&common.config),
     };
+    // Units and the record name the file, and have another working directory.
+    let path = std::path::absolute(&path).unwrap_or(path);
     let text = if no_file {
         String::new()
     } else {
@@ -90,21 +95,19 @@ pub fn settings(parsed: &Parsed, common: &Common) -> Result<Settings, ConfigErro
         ));
     }
     let quiet = document.raw.quiet.unwrap_or(QUIET);
-    let asked = service_manager::ask(
-        &Surroundings::of_this_process(),
-        common.unit.as_deref(),
-        common.service.as_deref(),
-        Instant::now() + service_manager::PATIENCE,
-    );
     let claims = budget::Claims {
         option: common.budget,
         origin: parsed.budget_origin,
         file: document.raw.budget,
-        asked: &asked,
-        extend: matches!(&parsed.cli.command, Command::Deregister(options) if options.extend_timeout),
     };
+    let asked = service_manager::ask(
+        &Surroundings::of_this_process(),
+        common.unit.as_deref(),
+        common.service.as_deref(),
+        Instant::now() + patience(claims.given()),
+    );
     let mut remarks = Vec::new();
-    let mut budget = claims.resolve(&mut remarks);
+    let budget = claims.resolve(&asked, &mut remarks);
     let host = host::host(
         ports.iter().copied().collect(),
         application.clone().or_else(|| Some(asked.hook()?.unit.clone())),
@@ -121,7 +124,6 @@ pub fn settings(parsed: &Parsed, common: &Common) -> Result<Settings, ConfigErro
             plan.max_wait = options.max_wait.or(plan.max_wait);
         }
     }
-    claims.stretch(&mut budget, &plans, &mut remarks);
     let scope = if no_file {
         let options = format!("{:?}", common.balancers);
         format!("options {:016x}", record::fnv1a(options.as_bytes()))
@@ -129,6 +131,7 @@ pub fn settings(parsed: &Parsed, common: &Common) -> Result<Settings, ConfigErro
         path.display().to_string()
     };
     let file = (!no_file).then_some(path);
+    let extend = matches!(&parsed.cli.command, Command::Deregister(options) if options.extend_timeout);
     Ok(Settings {
         budget,
         ports,
@@ -138,8 +141,38 @@ pub fn settings(parsed: &Parsed, common: &Common) -> Result<Settings, ConfigErro
         scope,
         file,
         application,
+        extend,
         remarks,
     })
+}
+
+/// How long systemd may take to answer: of a budget that is given a tenth, less what the process has used of it. No
+/// load balancer is told meanwhile.
+fn patience(given: Option<Duration>) -> Duration {
+    let Some(given) = given else {
+        return service_manager::PATIENCE;
+    };
+    let used = service_manager::process_age(std::process::id()).unwrap_or_default();
+    service_manager::PATIENCE.min(given / 10).saturating_sub(used)
+}
+
+impl Settings {
+    /// Whether any load balancer is spoken to by the network.
+    #[must_use]
+    pub fn by_network(&self) -> bool {
+        !self.plans.iter().all(by_socket)
+    }
+
+    /// Whether any load balancer is spoken to by a unix socket.
+    #[must_use]
+    pub fn by_socket(&self) -> bool {
+        self.plans.iter().any(by_socket)
+    }
+}
+
+fn by_socket(plan: &Plan) -> bool {
+    let endpoint = &plan.balancer.identity().endpoint;
+    endpoint.starts_with('/') || endpoint.starts_with("unix:")
 }
 
 /// The file that a unit has to itself, `/etc/lb-drain/web.toml` for `web.service`: what its companion reads.

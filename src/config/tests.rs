@@ -167,6 +167,26 @@ fn a_missing_file_says_what_to_do() {
 }
 
 #[test]
+fn a_file_is_known_by_its_whole_path_wherever_it_is_named_from() {
+    let directory = tempfile::tempdir_in(".").expect("a directory");
+    let path = directory.path().join("test.toml");
+    std::fs::write(&path, SECTION).expect("written");
+    let here = std::env::current_dir().expect("a directory");
+    let relative = path.strip_prefix(&here).unwrap_or(&path);
+    let settings = settings_of(&parsed(&["-c", relative.to_str().expect("a name")])).expect("settings");
+    let file = settings.file.expect("a file");
+    assert!(relative.is_relative() && file.is_absolute(), "{}", file.display());
+    assert_eq!(settings.scope, file.display().to_string());
+}
+
+#[test]
+fn of_a_short_budget_systemd_gets_a_tenth() {
+    assert_eq!(patience(None), service_manager::PATIENCE);
+    assert!(patience(Some(Duration::from_secs(2))) <= Duration::from_millis(200));
+    assert!(patience(Some(Duration::from_secs(3600))) <= service_manager::PATIENCE);
+}
+
+#[test]
 fn a_bare_name_is_looked_for_where_configuration_is_kept() {
     assert_eq!(full_path(Path::new("web")), Path::new("/etc/lb-drain/web.toml"));
     assert_eq!(full_path(Path::new("web.toml")), Path::new("web.toml"));

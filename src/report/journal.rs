@@ -19,15 +19,10 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Connects, if stderr is the journal (`$JOURNAL_STREAM`, systemd.exec(5)) and not redirected.
+    /// Connects, if stderr is the journal.
     #[must_use]
     pub fn behind_stderr() -> Option<Self> {
-        let stream = std::env::var("JOURNAL_STREAM").ok()?;
-        let stderr = rustix::fs::fstat(std::io::stderr()).ok()?;
-        if stream != format!("{}:{}", stderr.st_dev, stderr.st_ino) {
-            return None;
-        }
-        Self::at(SOCKET)
+        if is_stderr() { Self::at(SOCKET) } else { None }
     }
 
     fn at(path: &str) -> Option<Self> {
@@ -70,6 +65,13 @@ impl Journal {
         // From having read the entry to having looked up its sender it is some 50 µs.
         std::thread::sleep(Duration::from_millis(1).min(until.saturating_duration_since(Instant::now())));
     }
+}
+
+/// Whether stderr is the journal (`$JOURNAL_STREAM`, systemd.exec(5)) and not redirected.
+pub(super) fn is_stderr() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM");
+    let stderr = rustix::fs::fstat(std::io::stderr());
+    matches!((stream, stderr), (Ok(stream), Ok(stderr)) if stream == format!("{}:{}", stderr.st_dev, stderr.st_ino))
 }
 
 /// The priority of syslog(3).

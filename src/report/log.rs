@@ -11,17 +11,33 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::journal::{Journal, priority};
+use super::journal::{Journal, is_stderr, priority};
 use super::stderr;
 use crate::cli::LogFormat;
+use crate::service_manager::unit_name;
 
 /// Where events go besides stderr. Set once, before the first event.
 static JOURNAL: OnceLock<Option<Journal>> = OnceLock::new();
+/// The application's unit, where another one runs us.
+static CONCERNED: OnceLock<String> = OnceLock::new();
+/// How lines look, for who has no subscriber to ask.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// How long the end of the process waits for who reads its lines.
+pub const LAST_CHANCE: Duration = Duration::from_millis(20);
+
+/// Whom this process's events concern besides the unit that runs it: `journalctl -u` of that one shows them too.
+pub fn concerns(application: Option<&str>) {
+    if let Some(name) = application {
+        CONCERNED.get_or_init(|| unit_name(name));
+    }
+}
 
 /// Sends this process's events to stderr, each as one line; or to the journal, if stderr leads there.
 ///
 /// On a terminal, lines go above the live progress, and warnings and errors are coloured.
 pub fn init(level: Level, format: LogFormat, terminal: Option<MultiProgress>) {
+    FORMAT.get_or_init(|| format);
     let lines = Lines {
         level,
         format,
@@ -29,6 +45,38 @@ pub fn init(level: Level, format: LogFormat, terminal: Option<MultiProgress>) {
     };
     // Fails only where a subscriber is set already, as in tests; then that one is right.
     drop(tracing_subscriber::registry().with(lines).try_init());
+}
+
+/// Says what is wrong with the command line, before it could say how to log.
+pub fn usage(message: String) {
+    stderr::line(if is_stderr() {
+        prefixed(Level::ERROR, &message)
+    } else {
+        message.trim_end().to_owned()
+    });
+    stderr::flush(LAST_CHANCE);
+}
+
+/// Writes an error if that is possible right now, even while another thread is stuck in writing one.
+pub fn last_words(message: impl Into<String>) {
+    let parts = Parts {
+        message: message.into(),
+        ..Parts::default()
+    };
+    stderr::last_words(match FORMAT.get() {
+        Some(LogFormat::Json) => parts.json(Level::ERROR),
+        _ if is_stderr() => prefixed(Level::ERROR, &parts.message),
+        _ => parts.message,
+    });
+}
+
+/// The journal reads priorities from a prefix too (SyslogLevelPrefix=, systemd.exec(5)), of each line its own.
+fn prefixed(level: Level, message: &str) -> String {
+    let lines: Vec<String> = message
+        .lines()
+        .map(|line| format!("<{}>{line}", priority(level)))
+        .collect();
+    lines.join("\n")
 }
 
 /// Gives what is still on its way a last chance, for at most `patience` each.
@@ -65,8 +113,7 @@ impl<S: Subscriber> Layer<S> for Lines {
             }
             (None, Some(journal)) => {
                 if !journal.write(level, &parts.message, &parts.journal_fields()) {
-                    // The journal reads priorities from a prefix too (SyslogLevelPrefix=, systemd.exec(5)).
-                    stderr::line(format!("<{}>{}", priority(level), parts.message));
+                    stderr::line(prefixed(level, &parts.message));
                 }
             }
             (None, None) => stderr::line(parts.message),
@@ -106,6 +153,9 @@ impl Parts {
 
     /// Names as the journal wants them; what is empty is left out.
     fn journal_fields(&self) -> Vec<(String, String)> {
+        let concerned = CONCERNED
+            .get()
+            .map(|unit| ("OBJECT_SYSTEMD_UNIT".to_owned(), unit.clone()));
         self.fields
             .iter()
             .map(|(name, value)| {
@@ -113,6 +163,7 @@ impl Parts {
                 (format!("LB_DRAIN_{}", name.to_uppercase()), text)
             })
             .filter(|(_, value)| !value.is_empty())
+            .chain(concerned)
             .collect()
     }
 }
@@ -132,5 +183,35 @@ impl Visit for Parts {
         } else {
             self.fields.push((field.name(), format!("{value:?}").into()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_of_an_error_has_its_priority() {
+        assert_eq!(
+            prefixed(Level::ERROR, "web.toml, line 4\n  4 | prts"),
+            "<3>web.toml, line 4\n<3>  4 | prts"
+        );
+    }
+
+    #[test]
+    fn a_line_as_json_has_its_level_and_its_fields() {
+        let parts = Parts {
+            message: "edge: \"drained\"".to_owned(),
+            fields: vec![("in_flight", Value::from(0))],
+        };
+        let line: Value = serde_json::from_str(&parts.json(Level::WARN)).expect("JSON");
+        assert_eq!(
+            (&line["level"], &line["message"], &line["in_flight"]),
+            (
+                &Value::from("warn"),
+                &Value::from("edge: \"drained\""),
+                &Value::from(0)
+            )
+        );
     }
 }

@@ -12,8 +12,8 @@ use crate::engine::{Ledger, Standing};
 /// Ten times a second looks alive and costs nothing.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// Draws until dropped.
-pub async fn draw(screen: MultiProgress, ledger: Ledger, deadline: Deadline) {
+/// Draws until dropped. `failing` says how a host stands that the command could not help yet.
+pub async fn draw(screen: MultiProgress, ledger: Ledger, deadline: Deadline, failing: &'static str) {
     let mut bars: Vec<ProgressBar> = Vec::new();
     loop {
         for (number, member) in ledger.members().iter().enumerate() {
@@ -23,7 +23,7 @@ pub async fn draw(screen: MultiProgress, ledger: Ledger, deadline: Deadline) {
                 bars.push(screen.add(ProgressBar::new_spinner().with_style(style)));
             }
             let what = match member.standing {
-                Standing::In => "leaving".to_owned(),
+                Standing::In => failing.to_owned(),
                 Standing::Out => format!("out, {}", in_flight(member.in_flight)),
                 Standing::Drained => "drained".to_owned(),
                 Standing::Failed => "failed".to_owned(),

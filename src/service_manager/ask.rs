@@ -25,6 +25,7 @@ const ASKED: &[(&str, &str)] = &[
     (UNIT, "Job"),
     (SERVICE, "Type"),
     (SERVICE, "Restart"),
+    (SERVICE, "RestartUSec"),
     (SERVICE, "Result"),
     (SERVICE, "MainPID"),
     (SERVICE, "ControlPID"),
@@ -44,42 +45,35 @@ pub fn ask(
     application: Option<&str>,
     until: Instant,
 ) -> Asked {
-    if unit.is_none() && !surroundings.looks_like_a_unit() {
-        return Asked::NotInUnit;
+    let in_unit = unit.is_some() || surroundings.looks_like_a_unit();
+    if !in_unit && application.is_none() {
+        return Asked::NotInUnit(Application::Unknown);
     }
-    match dialogue(surroundings, unit, application, until) {
-        Ok(Some(hook)) => Asked::Hook(Box::new(hook)),
-        Ok(None) => Asked::NotInUnit,
-        Err(reason) => Asked::Silent(reason),
+    match dialogue(surroundings, in_unit, unit, application, until) {
+        Ok(asked) => asked,
+        Err(reason) if in_unit => Asked::Silent(reason),
+        Err(_) => Asked::NotInUnit(Application::Unknown),
     }
 }
 
 fn dialogue(
     surroundings: &Surroundings,
+    in_unit: bool,
     unit: Option<&str>,
     application: Option<&str>,
     until: Instant,
-) -> Result<Option<Hook>, String> {
+) -> Result<Asked, String> {
     let mut systemd = Reader::open(surroundings, until)?;
-    let state = systemd.get(MANAGER_PATH, &[(MANAGER, "SystemState")])?;
-    let path = match (unit, &surroundings.invocation) {
-        (Some(name), _) => systemd.unit(name)?,
-        (None, Some(id)) => {
-            // By the run, and where that is not known, by the control group of whoever asks (0).
-            let mut answers = systemd.ask(&[
-                manager("GetUnitByInvocationID", vec![Argument::Bytes(id.clone())]),
-                manager("GetUnitByPID", vec![Argument::U32(0)]),
-            ])?;
-            let by_pid = answers.pop().unwrap_or_else(|| Err(String::new()));
-            let by_run = answers.pop().unwrap_or_else(|| Err(String::new()));
-            path_of(by_run.or(by_pid)?)?
-        }
-        (None, None) => return Ok(None),
+    let own = if in_unit {
+        let path = match unit {
+            Some(name) => systemd.unit(name)?,
+            None => systemd.unit_around(surroundings)?,
+        };
+        let own = systemd.get(&path, ASKED)?;
+        (unit.is_some() || runs_us(&own, surroundings)).then_some(own)
+    } else {
+        None
     };
-    let own = systemd.get(&path, ASKED)?;
-    if unit.is_none() && !runs_us(&own, surroundings) {
-        return Ok(None);
-    }
     let other = match application {
         Some(name) => {
             let path = systemd.unit(name)?;
@@ -87,6 +81,12 @@ fn dialogue(
         }
         None => None,
     };
+    let Some(own) = own else {
+        return Ok(Asked::NotInUnit(
+            other.as_ref().map_or(Application::Unknown, by_hand),
+        ));
+    };
+    let state = systemd.get(MANAGER_PATH, &[(MANAGER, "SystemState")])?;
     let job = match own.get("Job").and_then(Value::elements) {
         Some([Value::Unsigned(id), Value::Text(path)]) if *id > 0 => {
             // A job that has ended meanwhile is none.
@@ -97,13 +97,14 @@ fn dialogue(
         }
         _ => None,
     };
-    Ok(Some(hook(
+    let hook = hook(
         &own,
         other.as_ref(),
         job.as_deref(),
         text(&state, "SystemState").as_deref(),
         surroundings,
-    )?))
+    )?;
+    Ok(Asked::Hook(Box::new(hook)))
 }
 
 /// Properties by name.
@@ -162,8 +163,18 @@ fn hook(
     };
     let restart_waits = match other {
         Some(other) => waits_to_restart(other),
-        None => job.is_none() && is_about_to_restart(own),
+        // One that ends while it starts still has that job.
+        None => {
+            matches!(job, None | Some("start"))
+                && application == Application::Gone
+                && is_about_to_restart(own)
+        }
     };
+    // Counted from the end of the application, which a unit's own last lines are part of and a companion is not.
+    let restart_pause = other
+        .filter(|_| restart_waits)
+        .and_then(|other| other.get("RestartUSec")?.unsigned())
+        .map_or(Duration::ZERO, Duration::from_micros);
     let line = line(own);
     let access = text(own, "NotifyAccess").unwrap_or_default();
     Ok(Hook {
@@ -180,6 +191,8 @@ fn hook(
             match (system, job) {
                 (Some("stopping"), _) => Some(Reason::Shutdown),
                 _ if restart_waits => Some(Reason::Ended),
+                // A companion's stop is a job also where the application's end is the reason for it.
+                _ if other.is_some() && application == Application::Gone => Some(Reason::Ended),
                 (_, Some("restart" | "try-restart")) => Some(Reason::Restart),
                 (_, Some("stop")) => Some(Reason::Stop),
                 _ if application == Application::Gone => Some(Reason::Ended),
@@ -188,6 +201,7 @@ fn hook(
         },
         application,
         restart_waits,
+        restart_pause,
         may_extend: access == "all" || (access == "exec" && line == Some(std::process::id())),
     })
 }
@@ -197,15 +211,31 @@ fn waits_to_restart(other: &Properties) -> bool {
     text(other, "SubState").is_some_and(|state| state.starts_with("auto-restart"))
 }
 
-/// Whether a unit is in its last lines after a crash, and will start again after them (systemd.service(5), `Restart=`).
+/// Whether a unit that has ended by itself is in its last lines, and will start again after them: the table of
+/// systemd.service(5), `Restart=`.
 fn is_about_to_restart(own: &Properties) -> bool {
-    let is = |name, values: &[&str]| text(own, name).is_some_and(|text| values.contains(&text.as_str()));
-    is("SubState", &["stop-post"])
-        && is(
-            "Restart",
-            &["always", "on-failure", "on-abnormal", "on-abort", "on-watchdog"],
-        )
-        && !is("Result", &["success"])
+    let text = |name| text(own, name).unwrap_or_default();
+    let result = text("Result");
+    let is = |results: &[&str]| results.contains(&result.as_str());
+    // ExecStop= runs where the main process ended with success, else only ExecStopPost= does.
+    ["stop", "stop-post"].contains(&text("SubState").as_str())
+        && match text("Restart").as_str() {
+            "always" => true,
+            "on-success" => is(&["success"]),
+            "on-failure" => !is(&["success", "exec-condition"]),
+            "on-abnormal" => !is(&["success", "exec-condition", "exit-code"]),
+            "on-abort" => is(&["signal", "core-dump"]),
+            "on-watchdog" => is(&["watchdog"]),
+            _ => false,
+        }
+}
+
+/// How an application stands for a person who asks. That it does not run now proves nothing: it may be about to start.
+fn by_hand(unit: &Properties) -> Application {
+    match standing(unit) {
+        Application::Gone => Application::Unknown,
+        other => other,
+    }
 }
 
 /// How the application stands whose own line runs us. Without `$MAINPID` it has ended, unless the unit has
@@ -310,6 +340,19 @@ impl Reader {
     pub fn unit(&mut self, name: &str) -> Result<String, String> {
         let load = manager("LoadUnit", vec![Argument::Text(unit_name(name))]);
         path_of(self.ask(&[load])?.pop().unwrap_or_else(|| Err(String::new()))?)
+    }
+
+    /// The path of the unit that we are part of: by its run, and where that is not known, by the control group of
+    /// whoever asks (0).
+    fn unit_around(&mut self, surroundings: &Surroundings) -> Result<String, String> {
+        let by_run = surroundings
+            .invocation
+            .iter()
+            .map(|id| manager("GetUnitByInvocationID", vec![Argument::Bytes(id.clone())]));
+        let by_group = manager("GetUnitByPID", vec![Argument::U32(0)]);
+        let answers = self.ask(&by_run.chain([by_group]).collect::<Vec<_>>())?;
+        let found = answers.into_iter().reduce(Result::or);
+        path_of(found.unwrap_or_else(|| Err(String::new()))?)
     }
 
     /// Properties of an object, each by its interface and name. Those that it does not have are left out.

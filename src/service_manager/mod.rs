@@ -25,8 +25,9 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 /// What came of asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
-    /// No line of a unit runs us: a person does, or a script.
-    NotInUnit,
+    /// No line of a unit runs us: a person does, or a script. How the application stands is known where its unit was
+    /// named.
+    NotInUnit(Application),
     /// A unit's line runs us, but systemd did not tell about it, for this reason.
     Silent(String),
     /// A unit's line runs us.
@@ -59,8 +60,10 @@ pub struct Hook {
     pub reason: Option<Reason>,
     /// The application that stops.
     pub application: Application,
-    /// Whether the application has crashed and its next start waits for us.
+    /// Whether the application has ended by itself and its next start waits for us.
     pub restart_waits: bool,
+    /// How long systemd waits before that next start while we are at work: time that holds nothing up.
+    pub restart_pause: Duration,
     /// Whether systemd accepts `EXTEND_TIMEOUT_USEC=` from this process.
     pub may_extend: bool,
 }
@@ -122,7 +125,7 @@ pub enum Application {
 /// ended, on a host that is busy because much stops at once.
 const RESERVE: std::ops::RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(1);
 
-/// How long the next start of a crashed application is held up at most: it is gone, so nothing can be lost any more
+/// How long the next start of an application that has ended is held up at most: it is gone, so nothing can be lost any more
 /// but time. A load balancer that has not been told by then learns of the crash by its health checks, as without us.
 const WHILE_A_RESTART_WAITS: Duration = Duration::from_millis(800);
 
@@ -130,7 +133,9 @@ impl Hook {
     /// How long we may take, from the start of our process; `None` for ever.
     #[must_use]
     pub fn budget(&self) -> Option<Duration> {
-        let at_most = self.restart_waits.then_some(WHILE_A_RESTART_WAITS);
+        let at_most = self
+            .restart_waits
+            .then_some(self.restart_pause + WHILE_A_RESTART_WAITS);
         [self.allowed(), at_most].into_iter().flatten().min()
     }
 
@@ -158,6 +163,7 @@ mod tests {
             reason: None,
             application: Application::Unknown,
             restart_waits: false,
+            restart_pause: Duration::ZERO,
             may_extend: false,
         }
     }
@@ -193,6 +199,16 @@ mod tests {
                 ..hook(timeout, Duration::ZERO)
             };
             assert_eq!(crashed.budget(), Some(WHILE_A_RESTART_WAITS));
+            let pause = Duration::from_secs(5);
+            let paused = Hook {
+                restart_pause: pause,
+                ..crashed
+            };
+            assert_eq!(
+                paused.budget(),
+                Some(pause + WHILE_A_RESTART_WAITS),
+                "it waits anyway"
+            );
         }
     }
 

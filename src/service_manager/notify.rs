@@ -32,17 +32,18 @@ impl Notifier {
 
     /// Shows a line in `systemctl status`.
     pub fn status(&self, line: &str) {
+        // A status that is not read changes nothing about what it says.
         self.send(&format!("STATUS={}", line.replace('\n', " ")));
     }
 
-    /// Asks for this much time from now on.
-    pub fn extend(&self, time: Duration) {
-        self.send(&format!("EXTEND_TIMEOUT_USEC={}", time.as_micros()));
+    /// Asks for this much time from now on. False where systemd does not get to know.
+    #[must_use]
+    pub fn extend(&self, time: Duration) -> bool {
+        self.send(&format!("EXTEND_TIMEOUT_USEC={}", time.as_micros()))
     }
 
-    fn send(&self, note: &str) {
-        // A note that is not read changes nothing about what it says.
-        drop(self.socket.send_to_addr(note.as_bytes(), &self.address));
+    fn send(&self, note: &str) -> bool {
+        self.socket.send_to_addr(note.as_bytes(), &self.address).is_ok()
     }
 }
 
@@ -63,12 +64,14 @@ mod tests {
             let socket = socket.expect("a socket");
             let notifier = Notifier::at(place).expect("a notifier");
             notifier.status("waiting\nfor edge");
-            notifier.extend(Duration::from_secs(2));
+            assert!(notifier.extend(Duration::from_secs(2)));
             let mut note = [0; 100];
             let length = socket.recv(&mut note).expect("a note");
             assert_eq!(&note[..length], b"STATUS=waiting for edge");
             let length = socket.recv(&mut note).expect("a note");
             assert_eq!(&note[..length], b"EXTEND_TIMEOUT_USEC=2000000");
+            drop(socket);
+            assert!(!notifier.extend(Duration::from_secs(2)), "nobody reads");
         }
     }
 }

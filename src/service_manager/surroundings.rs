@@ -14,6 +14,8 @@ pub struct Surroundings {
     pub main_pid: Option<u32>,
     /// `$EXIT_CODE`, `$EXIT_STATUS`: how the main process ended, where it has.
     pub main_exit: Option<(String, String)>,
+    /// Whether our control group is a service's. It stays so where the environment does not: behind `sudo` or `env -i`.
+    pub in_service: bool,
     /// Where a user's manager has its sockets, if it is one that runs us (`$MANAGERPID`).
     pub user_manager: Option<PathBuf>,
 }
@@ -22,16 +24,18 @@ impl Surroundings {
     /// Those of this process.
     #[must_use]
     pub fn of_this_process() -> Self {
-        Self::from(|name| std::env::var(name).ok())
+        let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        Self::from(|name| std::env::var(name).ok(), &groups)
     }
 
-    fn from(variable: impl Fn(&str) -> Option<String>) -> Self {
+    fn from(variable: impl Fn(&str) -> Option<String>, groups: &str) -> Self {
         let pid = |name: &str| variable(name)?.parse().ok().filter(|pid| *pid > 0);
         Self {
             invocation: variable("INVOCATION_ID").and_then(|id| hexadecimal(&id)),
             exec_pid: pid("SYSTEMD_EXEC_PID"),
             main_pid: pid("MAINPID"),
             main_exit: variable("EXIT_CODE").zip(variable("EXIT_STATUS")),
+            in_service: in_service(groups),
             user_manager: pid("MANAGERPID")
                 .and_then(|_| variable("XDG_RUNTIME_DIR"))
                 .map(PathBuf::from),
@@ -41,7 +45,7 @@ impl Surroundings {
     /// Whether it looks as if a unit ran us. A shell on a desktop may look so too: its terminal is a unit.
     #[must_use]
     pub fn looks_like_a_unit(&self) -> bool {
-        self.invocation.is_some()
+        self.invocation.is_some() || self.in_service
     }
 
     /// Whether the main process crashed or failed: then there is no doubt that the application is gone. One
@@ -54,6 +58,20 @@ impl Surroundings {
                 .as_ref()
                 .is_some_and(|(code, status)| code != "exited" || status != "0")
     }
+}
+
+/// Whether systemd's line of `/proc/self/cgroup` names a service. Hybrid hosts have one for each hierarchy.
+fn in_service(groups: &str) -> bool {
+    groups
+        .lines()
+        .filter_map(|line| line.split_once(':')?.1.split_once(':'))
+        .filter(|(hierarchy, _)| ["", "name=systemd"].contains(hierarchy))
+        // Lines of a unit with Delegate= run in a group of their own below the unit's.
+        .any(|(_, path)| {
+            path.strip_suffix("/.control")
+                .unwrap_or(path)
+                .ends_with(".service")
+        })
 }
 
 /// 32 hexadecimal digits.
@@ -113,12 +131,15 @@ mod tests {
     use super::*;
 
     fn with(variables: &[(&str, &str)]) -> Surroundings {
-        Surroundings::from(|name| {
-            variables
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| (*value).to_owned())
-        })
+        Surroundings::from(
+            |name| {
+                variables
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| (*value).to_owned())
+            },
+            "0::/user.slice/user-0.slice/session-1.scope\n",
+        )
     }
 
     #[test]
@@ -126,6 +147,29 @@ mod tests {
         assert!(!with(&[("HOME", "/root")]).looks_like_a_unit());
         assert!(!with(&[("INVOCATION_ID", "not one")]).looks_like_a_unit());
         assert!(with(&[("INVOCATION_ID", "0123456789abcdef0123456789abcdef")]).looks_like_a_unit());
+    }
+
+    #[test]
+    fn a_service_is_known_by_its_control_group_too() {
+        for group in [
+            "0::/system.slice/web.service\n",
+            "0::/system.slice/web.service/.control\n",
+            "12:cpu:/\n1:name=systemd:/system.slice/web.service\n0::/system.slice/web.service\n",
+            "12:cpu:/\n1:name=systemd:/system.slice/web.service\n",
+        ] {
+            assert!(in_service(group), "{group}");
+        }
+        for group in [
+            "",
+            "0::/\n",
+            "0::/user.slice/user-0.slice/session-1.scope\n",
+            "0::/system.slice/web.service/workers\n",
+            "12:cpu:/system.slice/web.service\n0::/\n",
+        ] {
+            assert!(!in_service(group), "{group}");
+        }
+        let bare = Surroundings::from(|_| None, "0::/system.slice/web.service\n");
+        assert!(bare.looks_like_a_unit());
     }
 
     #[test]

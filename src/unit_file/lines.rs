@@ -36,12 +36,6 @@ impl Lines {
         }
         list
     }
-
-    /// Whether a value anywhere contains this.
-    #[must_use]
-    pub fn mention(&self, text: &str) -> bool {
-        self.assignments.iter().any(|(_, value)| value.contains(text))
-    }
 }
 
 /// Lines without comments, each with those that continue it; a comment in between does not end it.
@@ -78,6 +72,5 @@ mod tests {
         assert_eq!(lines.list("ExecStop"), ["-/usr/sbin/app --stop  --retry QUIT/5"]);
         let lines = Lines::read([vendor, own]);
         assert_eq!(lines.list("ExecStop"), ["lb-drain deregister"]);
-        assert!(lines.mention("mixed"));
     }
 }

@@ -51,10 +51,10 @@ impl Times {
         let (ours, each) = match (share, grace) {
             (Share::Companion, None) => (need, own_timeout),
             // One value for all: it must be enough for whoever needs the most.
-            (Share::DropIn, None) => {
-                let each = own_timeout.map_or(need, |own| own.max(need));
-                (each, Some(each))
-            }
+            (Share::DropIn, None) => match own_timeout.map(|own| own.max(need)) {
+                Some(each) => (each, Some(each)),
+                None => (need, None),
+            },
             (Share::Companion, Some(grace)) => {
                 let theirs = (grace / 3).min(ENOUGH_TO_EXIT);
                 let each = tenths(theirs / steps);
@@ -110,6 +110,12 @@ mod tests {
         assert_eq!((companion.ours, companion.each), (35 * SECOND, Some(5 * SECOND)));
         assert_eq!(companion.total(), Some(45 * SECOND));
         assert_eq!(times(Share::Companion, 35, 0, None, None).total(), None);
+        let endless = times(Share::DropIn, 35, 0, None, None);
+        assert_eq!(
+            (endless.ours, endless.each),
+            (35 * SECOND, None),
+            "infinity stays"
+        );
     }
 
     #[test]

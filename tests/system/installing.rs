@@ -156,10 +156,27 @@ fn a_crash_with_the_drop_in_leaves_and_holds_up_no_restart() {
     let journal = host.machine.journal("app1.service");
     assert!(
         journal.contains(
-            "budget 800 ms (it has crashed, and its restart waits); the main process ended by itself"
+            "budget 800 ms (it has ended, and its restart waits); the main process ended by itself"
         ),
         "{journal}"
     );
+
+    // After an end with success systemd runs ExecStop=, and starts it again as well.
+    eventually("it runs", || {
+        host.machine.standing("app1.service") == "active (running) success"
+    });
+    let ended = host.machine.property("app1.service", "MainPID");
+    host.machine.run("kill", &["-TERM", &ended]);
+    eventually("it is back", || diary.states() == [0, DRAIN, 0, DRAIN, 0]);
+    let journal = host.machine.journal("app1.service");
+    let leaving: Vec<&str> = journal
+        .lines()
+        .filter(|line| line.starts_with("leaving "))
+        .collect();
+    assert!(leaving.len() >= 2, "{journal}");
+    for line in leaving {
+        assert!(line.contains("budget 800 ms (it has ended,"), "{journal}");
+    }
 }
 
 fn uptime() -> f64 {

@@ -25,6 +25,7 @@ mod interruption;
 mod journal;
 mod lean;
 mod leaving;
+mod lines;
 mod outcomes;
 mod promptness;
 #[cfg(feature = "rehearse")]

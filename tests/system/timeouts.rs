@@ -18,7 +18,7 @@ const STOPS: usize = 50;
 
 #[test]
 fn fifty_stops_behind_a_load_balancer_that_never_drains_end_in_time() {
-    let timeouts = env::var("STOP_TIMEOUTS").unwrap_or_else(|_| "2,5,12".to_owned());
+    let timeouts = env::var("STOP_TIMEOUTS").unwrap_or_else(|_| "2,5,30".to_owned());
     let timeouts: Vec<u64> = timeouts
         .split(',')
         .map(|timeout| timeout.parse().expect("STOP_TIMEOUTS are seconds"))

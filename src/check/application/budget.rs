@@ -16,7 +16,7 @@ pub(super) fn findings(case: &Case<'_>, runner: &Unit) -> Vec<Remark> {
             &runner.name,
             Warning,
             "TimeoutStopSec=infinity".to_owned(),
-            "a load balancer that never drains holds a stop, and a shutdown, until max_wait or 30 s have passed",
+            "a load balancer that never drains holds a stop, and a shutdown, for as long as its delay, or 30 s where it has none",
             Some("TimeoutStopSec=90s".to_owned()),
         )];
     };
@@ -87,6 +87,7 @@ fn budget(runner: &Unit, timeout: Duration) -> Duration {
         reason: None,
         application: Application::Unknown,
         restart_waits: false,
+        restart_pause: Duration::ZERO,
         may_extend: false,
     };
     hook.budget().unwrap_or(timeout)

@@ -30,6 +30,13 @@ pub(super) fn findings(case: &Case<'_>) -> Vec<Remark> {
             "every stop asks each load balancer twice",
             Some(format!("systemctl disable --now lb-drain@{short}.service")),
         )),
+        (true, false) if case.app.active_state == "active" && case.companion_rests() => remarks.push(remark(
+            &format!("lb-drain@{short}.service"),
+            Problem,
+            format!("does not run beside {app}, which does"),
+            "what does not run is not stopped: the next stop would take this host out of no load balancer",
+            Some(format!("systemctl start lb-drain@{short}.service")),
+        )),
         (true, false) => remarks.push(remark(
             app,
             Fine,
@@ -104,7 +111,15 @@ fn drop_in(case: &Case<'_>) -> Vec<Remark> {
                 "an empty ExecStop= first, then ours, then its own: lb-drain unit --kind drop-in {app}"
             )),
         )),
-        None => {}
+        None => remarks.push(remark(
+            app,
+            Problem,
+            "leaves only in ExecStopPost=, after it has stopped".to_owned(),
+            "its main process is gone by then, and load balancers still send requests",
+            Some(format!(
+                "the ExecStop= lines of: lb-drain unit --kind drop-in {app}"
+            )),
+        )),
     }
     if !case.app_lines.list("ExecStopPost").into_iter().any(is_ours) {
         remarks.push(remark(

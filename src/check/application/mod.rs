@@ -1,6 +1,7 @@
 //! The application's unit, and the unit that runs our lines: that one itself, or its companion.
 
 mod budget;
+mod environment;
 mod hooks;
 mod sandbox;
 mod stop;
@@ -26,7 +27,7 @@ struct Case<'a> {
     delays: &'a [Delay],
     /// The budget, where configuration or options give one.
     given: Option<Duration>,
-    /// The configuration as text, where it is a file.
+    /// The configuration as text without its comments, where it is a file.
     config: String,
     /// Whether any load balancer is spoken to by the network, and any by a unix socket.
     by_network: bool,
@@ -39,6 +40,13 @@ impl Case<'_> {
         self.companion.as_ref().is_some_and(|companion| {
             companion.active_state == "active" || companion.file_state.starts_with("enabled")
         })
+    }
+
+    /// Whether the companion neither runs nor is about to.
+    fn companion_rests(&self) -> bool {
+        self.companion
+            .as_ref()
+            .is_some_and(|companion| ["inactive", "failed"].contains(&companion.active_state.as_str()))
     }
 
     /// Whether the application's own unit has a line of ours.
@@ -54,6 +62,14 @@ impl Case<'_> {
             _ => self.has_drop_in().then_some(&self.app),
         }
     }
+}
+
+/// The lines of a configuration that mean something.
+fn without_comments(text: &str) -> String {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Whether a line runs us and leaves.
@@ -106,31 +122,31 @@ pub(super) fn findings(
         .files()
         .filter_map(|path| fs::read_to_string(path).ok())
         .collect();
-    let endpoints: Vec<&str> = settings
-        .plans
-        .iter()
-        .map(|plan| plan.balancer.identity().endpoint.as_str())
-        .collect();
-    let is_socket = |endpoint: &&str| endpoint.starts_with('/') || endpoint.starts_with("unix:");
     let case = Case {
         app_lines: Lines::read(texts.iter().map(String::as_str)),
         app,
         companion,
         delays,
-        given: (settings.budget.source != Source::Default).then_some(settings.budget.total),
+        given: matches!(
+            settings.budget.source,
+            Source::Flag | Source::Env | Source::Config
+        )
+        .then_some(settings.budget.total),
         config: settings
             .file
             .as_ref()
             .and_then(|path| fs::read_to_string(path).ok())
+            .map(|text| without_comments(&text))
             .unwrap_or_default(),
-        by_network: !endpoints.iter().all(is_socket),
-        by_socket: endpoints.iter().any(is_socket),
+        by_network: settings.by_network(),
+        by_socket: settings.by_socket(),
     };
     let mut remarks = hooks::findings(&case);
     if let Some(runner) = case.runner() {
         remarks.extend(budget::findings(&case, runner));
         remarks.extend(stop::findings(&case, runner));
         remarks.extend(sandbox::findings(&case, runner));
+        remarks.extend(environment::findings(&case, runner));
     }
     remarks
 }

@@ -93,6 +93,40 @@ fn a_unit_without_our_lines_is_a_problem_and_one_with_both_is_told() {
 }
 
 #[test]
+fn a_companion_that_does_not_run_beside_its_application_is_a_problem() {
+    let beside = |app: &str, companion: &str| {
+        let mut case = case(&[], &[]);
+        case.app.active_state = app.to_owned();
+        case.companion = Some(Unit {
+            active_state: companion.to_owned(),
+            ..unit("lb-drain@web.service", 90)
+        });
+        case
+    };
+    for state in ["inactive", "failed"] {
+        assert_found(
+            &beside("active", state),
+            Problem,
+            "does not run beside web.service",
+        );
+        assert_eq!(found(&beside("inactive", state)), [], "both are stopped");
+    }
+    assert_eq!(found(&beside("active", "activating")), [], "it registers");
+}
+
+#[test]
+fn a_line_that_runs_only_after_the_stop_is_a_problem() {
+    let late = "[Service]\nExecStartPost=-lb-drain register\nExecStopPost=-lb-drain deregister\n";
+    assert_found(&case(&[late], &[]), Problem, "leaves only in ExecStopPost=");
+}
+
+#[test]
+fn a_comment_names_no_credential() {
+    let text = "  # file = \"/run/credentials/web.service/token\"\nports = [80]";
+    assert_eq!(without_comments(text), "ports = [80]");
+}
+
+#[test]
 fn the_order_of_the_stop_matters() {
     let vendor = "[Service]\nExecStop=/usr/sbin/web --stop\n";
     let appended = "[Service]\nExecStop=lb-drain deregister\n";

@@ -131,25 +131,95 @@ fn a_companion_goes_by_the_applications_unit_not_by_its_own() {
 #[test]
 fn a_restart_that_waits_is_known_for_a_companion_and_for_the_units_own_last_lines() {
     let companion = unit(&[("Type", "oneshot"), ("Id", "lb-drain@web.service")], &[]);
-    let by = |state: &str| {
-        let other = unit(&[("ActiveState", "activating"), ("SubState", state)], &[]);
+    let by = |active, state, main| {
+        let texts = [("ActiveState", active), ("SubState", state)];
+        let other = unit(&texts, &[("MainPID", main), ("RestartUSec", 5_000_000)]);
         let hook = hook(&companion, Some(&other), Some("stop"), Some("running"), &ended()).expect("a hook");
-        (hook.restart_waits, hook.reason)
+        (hook.restart_waits, hook.restart_pause.as_secs(), hook.reason)
     };
-    assert_eq!(by("auto-restart"), (true, Some(Reason::Ended)));
-    assert_eq!(by("failed"), (false, Some(Reason::Stop)));
+    assert_eq!(
+        by("activating", "auto-restart", 0),
+        (true, 5, Some(Reason::Ended))
+    );
+    assert_eq!(
+        by("failed", "failed", 0),
+        (false, 0, Some(Reason::Ended)),
+        "a crash that nothing follows"
+    );
+    assert_eq!(by("active", "running", 77), (false, 0, Some(Reason::Stop)));
+}
 
-    let own = |result, restart| {
-        let texts = [
-            ("SubState", "stop-post"),
-            ("Result", result),
-            ("Restart", restart),
-        ];
-        of(&unit(&texts, &[]), &ended()).restart_waits
+/// Whether a unit that has ended by itself with this result, and now runs its last lines, will start again.
+fn restarts(state: &str, result: &str, restart: &str) -> bool {
+    let texts = [("SubState", state), ("Result", result), ("Restart", restart)];
+    of(&unit(&texts, &[("RestartUSec", 5_000_000)]), &ended()).restart_waits
+}
+
+#[test]
+fn a_unit_starts_again_as_its_restart_setting_says() {
+    let all = [
+        "always",
+        "on-success",
+        "on-failure",
+        "on-abnormal",
+        "on-abort",
+        "on-watchdog",
+        "no",
+    ];
+    for (state, result, by) in [
+        ("stop", "success", &["always", "on-success"][..]),
+        ("stop-post", "exit-code", &["always", "on-failure"]),
+        (
+            "stop-post",
+            "core-dump",
+            &["always", "on-failure", "on-abnormal", "on-abort"],
+        ),
+        (
+            "stop-post",
+            "watchdog",
+            &["always", "on-failure", "on-abnormal", "on-watchdog"],
+        ),
+        ("stop-post", "oom-kill", &["always", "on-failure", "on-abnormal"]),
+    ] {
+        for restart in all {
+            assert_eq!(
+                restarts(state, result, restart),
+                by.contains(&restart),
+                "{result} {restart}"
+            );
+        }
+    }
+    let texts = [("SubState", "stop"), ("Result", "success"), ("Restart", "always")];
+    let with = |job| {
+        hook(&unit(&texts, &[]), None, Some(job), Some("running"), &ended())
+            .expect("a hook")
+            .restart_waits
     };
-    assert!(own("core-dump", "always"));
-    assert!(!own("core-dump", "no"));
-    assert!(!own("success", "always"), "a stop");
+    assert!(with("start"), "it ended while it started");
+    assert!(!with("stop") && !with("restart"), "somebody stops it");
+    let running = unit(&texts, &[("MainPID", 40)]);
+    assert!(
+        !of(&running, &Surroundings::default()).restart_waits,
+        "it still runs"
+    );
+    let crashed = [
+        ("SubState", "stop-post"),
+        ("Result", "signal"),
+        ("Restart", "always"),
+    ];
+    let pause = of(&unit(&crashed, &[("RestartUSec", 5_000_000)]), &ended()).restart_pause;
+    assert_eq!(pause, Duration::ZERO, "systemd counts it after our line");
+}
+
+#[test]
+fn a_person_is_told_of_an_application_that_runs_and_not_of_one_that_may_yet_start() {
+    let running = unit(
+        &[("ActiveState", "active"), ("SubState", "running")],
+        &[("MainPID", 77)],
+    );
+    assert_eq!(by_hand(&running), Application::Runs(77));
+    let dead = unit(&[("ActiveState", "inactive"), ("SubState", "dead")], &[]);
+    assert_eq!(by_hand(&dead), Application::Unknown);
 }
 
 #[test]

@@ -14,3 +14,4 @@ pub mod moto;
 pub mod nginx;
 mod server;
 pub mod slow_service;
+pub mod sts;

@@ -14,6 +14,9 @@ use crate::entry::{Entry, Seen};
 use crate::failure::{self, Failure};
 use crate::kind::Kind;
 
+/// The most target groups that one DescribeTargetGroups may name.
+pub(crate) const MOST: usize = 20;
+
 /// The most target groups in one answer of DescribeTargetGroups.
 const PAGE: i32 = 400;
 
@@ -38,16 +41,27 @@ pub(crate) struct Group {
     pub(crate) arn: String,
     pub(crate) name: String,
     pub(crate) kind: Kind,
+    /// `HTTP`, `TCP`, `UDP` and the like; empty for a group of functions.
+    pub(crate) protocol: String,
     /// `instance`, `ip`, `lambda` or `alb`.
     pub(crate) target_type: String,
+}
+
+/// What a target group says of the end of a deregistration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attributes {
+    /// The deregistration delay.
+    pub(crate) delay: Option<Duration>,
+    /// Whether connections that are open after the delay are closed then. Network load balancers tell.
+    pub(crate) closes: Option<bool>,
 }
 
 /// Which target groups to describe.
 #[derive(Debug, Clone)]
 pub(crate) enum Which {
-    /// These; if one of them does not exist, none is described.
+    /// These, [`MOST`] of them; if one of them does not exist, none is described.
     Arns(Vec<String>),
-    /// These; if one of them does not exist, none is described.
+    /// These, [`MOST`] of them; if one of them does not exist, none is described.
     Names(Vec<String>),
     /// All of the account in this region.
     All,
@@ -113,8 +127,8 @@ impl Api {
         from_aws("RegisterTargets", &answer)
     }
 
-    /// The deregistration delay, from DescribeTargetGroupAttributes. Not essential: asked briefly.
-    pub(crate) async fn delay(&self, arn: &str) -> Result<Option<Duration>, Failure> {
+    /// DescribeTargetGroupAttributes. Not essential: asked briefly.
+    pub(crate) async fn attributes(&self, arn: &str) -> Result<Attributes, Failure> {
         let call = self
             .client
             .describe_target_group_attributes()
@@ -125,21 +139,22 @@ impl Api {
             .send()
             .await
             .map_err(|error| self.failed("DescribeTargetGroupAttributes", EVERYTHING, &error))?;
-        let delay = answer
-            .attributes()
-            .iter()
-            .find(|attribute| attribute.key() == Some("deregistration_delay.timeout_seconds"))
-            .and_then(|attribute| attribute.value()?.parse().ok());
-        Ok(delay.map(Duration::from_secs))
+        let value = |key: &str| {
+            let mut attributes = answer.attributes().iter();
+            attributes.find(|attribute| attribute.key() == Some(key))?.value()
+        };
+        Ok(Attributes {
+            delay: value("deregistration_delay.timeout_seconds")
+                .and_then(|seconds| seconds.parse().ok())
+                .map(Duration::from_secs),
+            closes: value("deregistration_delay.connection_termination.enabled")
+                .map(|enabled| enabled == "true"),
+        })
     }
 
-    /// DescribeTargetGroups, every page of it. Essential where names are to be resolved: asked briefly by ARN.
-    pub(crate) async fn groups(&self, which: Which) -> Result<Vec<Group>, Failure> {
-        let patience = if matches!(which, Which::Arns(_)) {
-            briefly()
-        } else {
-            Config::builder()
-        };
+    /// DescribeTargetGroups, every page of it. Essential where names are to be resolved, else asked briefly.
+    pub(crate) async fn groups(&self, which: Which, essential: bool) -> Result<Vec<Group>, Failure> {
+        let patience = if essential { Config::builder() } else { briefly() };
         let (arns, names) = match which {
             Which::Arns(arns) => (Some(arns), None),
             Which::Names(names) => (None, Some(names)),
@@ -162,10 +177,12 @@ impl Api {
                 .await
                 .map_err(|error| self.failed("DescribeTargetGroups", EVERYTHING, &error))?;
             groups.extend(answer.target_groups().iter().filter_map(|group| {
+                let protocol = group.protocol().map_or("", |protocol| protocol.as_str());
                 Some(Group {
                     arn: group.target_group_arn()?.to_owned(),
                     name: group.target_group_name()?.to_owned(),
-                    kind: Kind::of_protocol(group.protocol().map_or("", |protocol| protocol.as_str())),
+                    kind: Kind::of_protocol(protocol),
+                    protocol: protocol.to_owned(),
                     target_type: group.target_type().map_or("", |kind| kind.as_str()).to_owned(),
                 })
             }));

@@ -1,6 +1,6 @@
 //! Whether leaving would work, found out without changing anything.
 
-use lb_drain_api::{Error, Finding, Found, Rotation, Severity, duration};
+use lb_drain_api::{Error, Finding, Found, Lifetime, Rotation, Severity, duration};
 
 use crate::api::Api;
 use crate::entry::Entry;
@@ -21,6 +21,14 @@ pub(crate) async fn check(
     let mut findings = Vec::new();
     let found = match found {
         Ok(found) => found,
+        Err(error) if session.throttled() && matches!(error.lifetime(), Lifetime::Temporary { .. }) => {
+            return vec![Finding {
+                severity: Severity::Warning,
+                what: error.to_string(),
+                why: "AWS did not answer this time, so it is not known whether a stop would work".to_owned(),
+                remedy: Some("check again when fewer hosts ask".to_owned()),
+            }];
+        }
         Err(error) => {
             // No credentials, no such group, nobody there: whatever else is asked would say the same.
             findings.push(problem(
@@ -106,8 +114,8 @@ fn allowed() -> Finding {
 
 async fn waiting(session: &Session, api: &Api, reference: &Reference, arn: &str) -> Finding {
     let why = "without it, a stop assumes a delay of 300 s and the floor of a network load balancer, 120 s";
-    let (group, delay) = match (session.group(reference).await, api.delay(arn).await) {
-        (Ok(group), Ok(delay)) => (group, delay),
+    let (group, told) = match (session.group(reference).await, api.attributes(arn).await) {
+        (Ok(group), Ok(told)) => (group, told),
         (Err(failure), _) | (_, Err(failure)) => {
             return Finding {
                 severity: Severity::Warning,
@@ -120,11 +128,16 @@ async fn waiting(session: &Session, api: &Api, reference: &Reference, arn: &str)
             "{}: {} load balancer, deregistration delay {}",
             reference.name(),
             group.kind.name(),
-            delay.map_or_else(|| "not set".to_owned(), duration::human)
+            told.delay.map_or_else(|| "not set".to_owned(), duration::human)
         ),
         &format!(
-            "new requests may arrive for {} after leaving",
-            duration::human(group.kind.floor())
+            "new requests may arrive for {} after leaving{}",
+            duration::human(group.kind.floor()),
+            if group.kind.closes(told.closes) {
+                ""
+            } else {
+                ", and connections outlive the delay"
+            }
         ),
     )
 }

@@ -111,6 +111,25 @@ fn of_metadata(error: &CredentialsError) -> bool {
     causes(error).any(|cause| cause.is::<ImdsError>() || cause.to_string().contains("IMDS"))
 }
 
+/// Whether the security token service has said no: asked again, it would say the same. (Its errors are told
+/// apart by the SDK's text, of which the code is a part.)
+fn is_refusal(error: &CredentialsError) -> bool {
+    const CODES: [&str; 9] = [
+        "AccessDenied",
+        "ExpiredToken",
+        "IDPRejectedClaim",
+        "InvalidClientTokenId",
+        "InvalidIdentityToken",
+        "PackedPolicyTooLarge",
+        "RegionDisabled",
+        "SignatureDoesNotMatch",
+        "ValidationError",
+    ];
+    let said = causes(error).map(ToString::to_string);
+    said.into_iter()
+        .any(|text| CODES.iter().any(|code| text.contains(code)))
+}
+
 /// Time-outs for what a library insists on having time-outs for. The engine's own are shorter: it bounds
 /// each call by what is left of the budget and by its patience with one attempt.
 fn timeouts(budget: Duration) -> TimeoutConfig {
@@ -153,6 +172,9 @@ impl InHand {
                             "the profile wants a program (credential_process) or a person (SSO) to give them, which lb-drain does not ask",
                         )
                     }
+                    error if is_refusal(error) => Failure::lasting(deed, chain(error)).advise(
+                        "check what the role's trust policy allows, and the web identity's issuer, audience and age",
+                    ),
                     CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_) => {
                         Failure::passing(deed, chain(&error))
                     }

@@ -202,13 +202,26 @@ fn ports(seen: &[Seen]) -> Vec<u16> {
     ports
 }
 
-/// The registrations that there are, for [`registrations`] to read.
+/// Those that leave: what is in, or may be for all that can be known. What drains already is left to drain.
+pub(crate) fn leaving(seen: &[Seen]) -> Vec<Entry> {
+    let leaves = |one: &&Seen| one.rotation.may_route() || one.rotation == Rotation::Unknown;
+    seen.iter().filter(leaves).map(|one| one.entry.clone()).collect()
+}
+
+/// Those that come back: what would leave, because a port that was out beside it was not ours to take back;
+/// where all are out, those that there are.
+pub(crate) fn returning(seen: &[Seen]) -> Vec<Entry> {
+    let leaving = leaving(seen);
+    if !leaving.is_empty() {
+        return leaving;
+    }
+    let there = seen.iter().filter(|one| one.rotation != Rotation::NotAMember);
+    there.map(|one| one.entry.clone()).collect()
+}
+
+/// The registrations that come back, for [`registrations`] to read.
 fn before(seen: &[Seen]) -> Value {
-    let there: Vec<&Entry> = seen
-        .iter()
-        .filter(|one| one.rotation != Rotation::NotAMember)
-        .map(|one| &one.entry)
-        .collect();
+    let there = returning(seen);
     if there.is_empty() {
         Value::Null
     } else {
@@ -315,6 +328,18 @@ mod tests {
         let kept = view(&[one.clone(), seen(8081, "unused", "Target.NotRegistered")]).before;
         assert_eq!(registrations(&kept).expect("readable"), Some(vec![one.entry]));
         assert_eq!(registrations(&Value::Null).expect("readable"), None);
+        let kept = |states: &[(u16, &str)]| {
+            let seen: Vec<Seen> = states
+                .iter()
+                .map(|(port, state)| seen(*port, state, ""))
+                .collect();
+            let entries = registrations(&view(&seen).before)
+                .expect("readable")
+                .expect("some");
+            entries.iter().filter_map(|entry| entry.port).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&[(8080, "healthy"), (8081, "draining")]), [8080]);
+        assert_eq!(kept(&[(8080, "draining"), (8081, "draining")]), [8080, 8081]);
         assert!(registrations(&json!({ "weight": 3 })).is_err());
     }
 

@@ -15,10 +15,14 @@ use crate::failure::{Failure, Kind};
 use crate::kind;
 use crate::reference::Reference;
 use crate::session::Session;
+use crate::terms::Learned;
 use crate::{change, check, ours, terms};
 
 /// The provider's name in configuration.
 const PROVIDER: &str = "aws-elbv2";
+
+/// The state of what IAM does not allow to be read.
+const UNVERIFIED: &str = "could not be verified: elasticloadbalancing:DescribeTargetHealth is not permitted";
 
 /// How long after the floor the first look comes. Until the floor has passed nothing that AWS says can end
 /// the wait, so an idle host is gone before it costs its account a look.
@@ -39,10 +43,12 @@ struct Known {
     /// This host's registrations as of the last answer. They are one entry to the engine, so its name is for
     /// people alone.
     seen: Option<Vec<Seen>>,
-    /// The action that IAM denies, where state cannot be read.
+    /// Whether one of them has been a member since this process looks: a stranger has nothing in flight.
+    ours: bool,
+    /// Whether IAM denies reading the state.
     blind: bool,
-    /// How long this kind of load balancer needs for changes, where it has been asked for.
-    floor: Option<Duration>,
+    /// What has been learned of waiting.
+    learned: Option<Learned>,
 }
 
 impl Group {
@@ -68,18 +74,46 @@ impl Group {
     }
 
     fn remember(&self, seen: &[Seen]) {
-        self.known().seen = Some(seen.to_vec());
+        let mut known = self.known();
+        known.ours |= seen.iter().any(|one| one.rotation != Rotation::NotAMember);
+        known.seen = Some(seen.to_vec());
+    }
+
+    /// What is known of waiting, asked for as long as AWS has not said all of it.
+    async fn learned(&self) -> Learned {
+        let learned = self.known().learned.clone();
+        if let Some(learned) = learned.filter(|learned| learned.certain) {
+            return learned;
+        }
+        let learned = terms::learn(&self.session, &self.reference).await;
+        self.known().learned = Some(learned.clone());
+        learned
+    }
+
+    /// The state of registrations that were looked at.
+    async fn shown(&self, seen: &[Seen]) -> View {
+        let mut view = view(seen);
+        let (ours, mut learned) = {
+            let known = self.known();
+            (known.ours, known.learned.clone())
+        };
+        // Gone is no evidence where connections outlive the target: this host's own, or the budget, decide.
+        if view.rotation == Rotation::NotAMember && ours {
+            if learned.is_none() {
+                learned = Some(self.learned().await);
+            }
+            if learned.as_ref().is_some_and(|learned| !learned.closes) {
+                view.rotation = Rotation::Out;
+            }
+        }
+        let unseen = learned.is_some_and(|learned| learned.unseen);
+        view.undrained = unseen && view.rotation == Rotation::Out;
+        view
     }
 
     /// This host's registrations by the last answer, where there are any.
     fn members(&self) -> Option<Vec<Entry>> {
-        let known = self.known();
-        let members = known
-            .seen
-            .iter()
-            .flatten()
-            .filter(|seen| seen.rotation != Rotation::NotAMember);
-        let entries: Vec<Entry> = members.map(|seen| seen.entry.clone()).collect();
+        let entries = entry::returning(self.known().seen.as_deref()?);
         (!entries.is_empty()).then_some(entries)
     }
 
@@ -104,7 +138,7 @@ impl Group {
             .await
             .map_err(|failure| self.error(failure))?;
         self.known().blind = true;
-        Ok(vec![self.found(&[unreadable(entry)])])
+        Ok(vec![self.found(&unreadable(vec![entry]))])
     }
 
     fn found(&self, seen: &[Seen]) -> Found {
@@ -124,13 +158,18 @@ impl LoadBalancer for Group {
     }
 
     fn schedule(&self) -> Schedule {
-        let floor = self.known().floor.unwrap_or(kind::Kind::Application.floor());
+        let first = match &self.known().learned {
+            // One look more, and at once: it is what tells that quiet connections are no evidence.
+            Some(learned) if learned.unseen => Duration::ZERO,
+            Some(learned) => learned.floor + AFTER_FLOOR,
+            None => kind::Kind::Application.floor() + AFTER_FLOOR,
+        };
         Schedule {
             firm_after: None,
             cut: false,
             attempt: ATTEMPT,
             pace: Pace {
-                first: floor + AFTER_FLOOR,
+                first,
                 // Only the host's own connections show an early end; AWS shows the end of the delay.
                 near: Duration::from_secs(10),
                 far: Duration::from_secs(60),
@@ -160,10 +199,11 @@ impl LoadBalancer for Group {
 
     async fn look(&self, _: &Target) -> Result<View> {
         let before = self.seen().await?;
+        let asked: Vec<Entry> = before.into_iter().map(|seen| seen.entry).collect();
         if self.known().blind {
-            return Ok(view(&before));
+            // Whatever was told of it before, it has not been seen.
+            return Ok(view(&unreadable(asked)));
         }
-        let asked: Vec<Entry> = before.iter().map(|seen| seen.entry.clone()).collect();
         let answered = async {
             let arn = self.session.arn(&self.reference).await?;
             let api = self.session.api().await?;
@@ -176,33 +216,27 @@ impl LoadBalancer for Group {
         let seen = match answered.await {
             Ok(answered) => pair(&asked, &answered),
             Err(failure) if failure.kind == Kind::NoSuchGroup => {
-                gone(&asked, "the target group no longer exists")
+                let seen = gone(&asked, "the target group no longer exists");
+                self.remember(&seen);
+                return Ok(view(&seen));
             }
             Err(failure) if failure.kind == Kind::Denied => {
                 self.known().blind = true;
-                asked.into_iter().map(unreadable).collect()
+                return Ok(view(&unreadable(asked)));
             }
             Err(failure) => return Err(self.error(failure)),
         };
         self.remember(&seen);
-        Ok(view(&seen))
+        Ok(self.shown(&seen).await)
     }
 
-    async fn terms(&self, target: &Target) -> Result<Terms> {
-        let blind = self.known().blind;
-        let learned = terms::learn(&self.session, &self.reference, target, blind).await;
-        self.known().floor = learned.min_wait;
-        Ok(learned)
+    async fn terms(&self, _: &Target) -> Result<Terms> {
+        Ok(self.learned().await.terms)
     }
 
     async fn deregister(&self, _: &Target, _: Firmness) -> Result<()> {
         let seen = self.seen().await?;
-        // Exactly what is ours and in: what drains already is left to drain.
-        let leaving: Vec<Entry> = seen
-            .iter()
-            .filter(|seen| seen.rotation.may_route() || seen.rotation == Rotation::Unknown)
-            .map(|seen| seen.entry.clone())
-            .collect();
+        let leaving = entry::leaving(&seen);
         if leaving.is_empty() {
             return Ok(());
         }
@@ -212,8 +246,10 @@ impl LoadBalancer for Group {
             change::deregister(&self.session.api().await?, &arn, &leaving).await
         };
         match asked.await {
-            // Deleted a moment ago, with all that was in it; the look that follows tells.
-            Err(failure) if failure.kind == Kind::NoSuchGroup && !blind => Ok(()),
+            // Gone a moment ago; the look that follows tells. Where none can, the refusal is all that is known.
+            Err(failure) if matches!(failure.kind, Kind::NoSuchGroup | Kind::InvalidTarget) && !blind => {
+                Ok(())
+            }
             asked => asked.map_err(|failure| self.error(failure)),
         }
     }
@@ -286,17 +322,18 @@ impl LoadBalancer for Group {
     }
 }
 
-fn unreadable(entry: Entry) -> Seen {
-    Seen {
+fn unreadable(entries: Vec<Entry>) -> Vec<Seen> {
+    let unreadable = |entry| Seen {
         entry,
         rotation: Rotation::Unknown,
-        state: "not permitted to be read".to_owned(),
-    }
+        state: UNVERIFIED.to_owned(),
+    };
+    entries.into_iter().map(unreadable).collect()
 }
 
 fn gone(entries: &[Entry], state: &str) -> Vec<Seen> {
     entries
         .iter()
-        .map(|entry| entry::Seen::gone(entry.clone(), state))
+        .map(|entry| Seen::gone(entry.clone(), state))
         .collect()
 }

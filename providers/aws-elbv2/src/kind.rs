@@ -36,6 +36,17 @@ impl Kind {
         }
     }
 
+    /// Whether a load balancer of this kind closes, when a target's deregistration delay is over, what is still
+    /// open to it; by the attribute that network load balancers have for it.
+    pub(crate) fn closes(self, attribute: Option<bool>) -> bool {
+        match self {
+            Self::Application => true,
+            Self::Network => attribute.unwrap_or(false),
+            // A flow stays with its appliance for as long as it lasts.
+            Self::Gateway => false,
+        }
+    }
+
     /// Its name for people.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -44,6 +55,11 @@ impl Kind {
             Self::Gateway => "gateway",
         }
     }
+}
+
+/// Whether requests of this protocol are found among a host's TCP connections.
+pub(crate) fn shows_in_tcp(protocol: &str) -> bool {
+    !matches!(protocol, "UDP" | "TCP_UDP" | "QUIC" | "TCP_QUIC" | "GENEVE")
 }
 
 #[cfg(test)]

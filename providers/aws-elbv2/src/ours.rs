@@ -1,5 +1,7 @@
 //! How a target group knows this host.
 
+use std::net::IpAddr;
+
 use crate::entry::{Entry, Seen};
 use crate::failure::{Failure, Kind};
 use crate::reference::Reference;
@@ -24,10 +26,15 @@ pub(crate) async fn registered(session: &Session, all: &[Seen]) -> Result<Vec<Se
         return Ok(ours(&|described| described == own));
     }
     let addresses = &session.host.addresses;
+    if addresses.is_empty() && all.iter().any(|seen| address(&seen.entry.id).is_some()) {
+        return Err(Failure::lasting(
+            "does not know this host",
+            "its targets are addresses, and this host's own cannot be read",
+        )
+        .advise("set `target_id` to the address that is registered"));
+    }
     Ok(ours(&|described| {
-        described
-            .parse()
-            .is_ok_and(|address| addresses.contains(&address))
+        address(described).is_some_and(|address| addresses.contains(&address))
     }))
 }
 
@@ -76,6 +83,10 @@ pub(crate) async fn configured(session: &Session, reference: &Reference) -> Resu
         (other, _) => Err(unknown(format!("its targets are of type {other}, not hosts"))
             .advise("take it out of `target_groups`")),
     }
+}
+
+fn address(id: &str) -> Option<IpAddr> {
+    id.parse().ok()
 }
 
 /// Whether an id is that of an instance; else it is an address.

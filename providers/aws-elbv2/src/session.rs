@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lb_drain_api::Host;
 
-use crate::api::{Api, Group, Which};
+use crate::api::{Api, Group, MOST, Which};
 use crate::client;
 use crate::failure::{Failure, Kind};
 use crate::metadata::Metadata;
@@ -21,13 +21,20 @@ pub(crate) struct Session {
     pub(crate) host: Host,
     /// The region, where settings or ARNs tell.
     region: Option<String>,
-    /// The target groups that share this session.
-    groups: Vec<Reference>,
     sources: Sources,
     aws: Once<Aws, Failure>,
     instance_id: Once<String, Failure>,
-    by_arn: Once<Arc<Vec<Group>>, Failure>,
-    by_name: Once<Arc<Vec<Group>>, Failure>,
+    lots: Vec<Lot>,
+    /// All target groups of the account, where a lot cannot be described by itself.
+    every: Once<Arc<Vec<Group>>, Failure>,
+}
+
+/// Target groups that are described in one call: as many as AWS lets one call name, and all by ARN or all by
+/// name.
+#[derive(Debug)]
+struct Lot {
+    members: Vec<Reference>,
+    described: Once<Arc<Vec<Group>>, Failure>,
 }
 
 /// The two services that are asked.
@@ -41,7 +48,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("region", &self.region)
-            .field("groups", &self.groups)
+            .field("lots", &self.lots)
             .finish_non_exhaustive()
     }
 }
@@ -54,16 +61,19 @@ impl Session {
         groups: Vec<Reference>,
         sources: Sources,
     ) -> Self {
+        let (arns, names): (Vec<_>, Vec<_>) = groups
+            .into_iter()
+            .partition(|group| matches!(group, Reference::Arn(_)));
+        let lots = arns.chunks(MOST).chain(names.chunks(MOST));
         Self {
             settings,
             host,
             region,
-            groups,
             sources,
             aws: Once::default(),
             instance_id: Once::default(),
-            by_arn: Once::default(),
-            by_name: Once::default(),
+            lots: lots.map(Lot::new).collect(),
+            every: Once::default(),
         }
     }
 
@@ -82,6 +92,11 @@ impl Session {
         self.aws.get(make).await
     }
 
+    /// Whether any call was throttled so far.
+    pub(crate) fn throttled(&self) -> bool {
+        self.aws.made().is_some_and(|aws| aws.api.throttled())
+    }
+
     /// This instance's id, from the metadata service.
     pub(crate) async fn instance_id(&self) -> Result<String, Failure> {
         let metadata = self.aws().await?.metadata;
@@ -93,15 +108,15 @@ impl Session {
         self.instance_id.made()
     }
 
-    /// The description of one of the target groups. All of them are described in one call, whoever asks first.
+    /// The description of one of the target groups. All of its lot are described at once, whoever asks first.
     pub(crate) async fn group(&self, reference: &Reference) -> Result<Group, Failure> {
         let api = self.api().await?;
-        let all = match reference {
-            Reference::Arn(_) => self.by_arn.get(describe(&api, Which::Arns(self.arns()))).await,
-            Reference::Name(_) => self.by_name.get(describe(&api, Which::Names(self.names()))).await,
-        }?;
-        let found = all.iter().find(|group| is(group, reference));
-        found.cloned().ok_or_else(|| {
+        let mut found = None;
+        if let Some(lot) = self.lot(reference) {
+            let all = lot.described.get(self.describe(&api, lot)).await?;
+            found = all.iter().find(|group| is(group, reference)).cloned();
+        }
+        found.ok_or_else(|| {
             let why = format!("there is no such target group in {}", api.region);
             Failure::new(Kind::NoSuchGroup, "does not exist", why)
                 .advise("check its name, and `region` and the account of the credentials")
@@ -110,10 +125,7 @@ impl Session {
 
     /// The description of a target group, where it has been asked for already.
     pub(crate) fn described(&self, reference: &Reference) -> Option<Group> {
-        let all = match reference {
-            Reference::Arn(_) => self.by_arn.made(),
-            Reference::Name(_) => self.by_name.made(),
-        }?;
+        let all = self.lot(reference)?.described.made()?;
         all.iter().find(|group| is(group, reference)).cloned()
     }
 
@@ -130,20 +142,37 @@ impl Session {
         }
     }
 
-    fn arns(&self) -> Vec<String> {
-        let arns = self
-            .groups
-            .iter()
-            .filter(|group| matches!(group, Reference::Arn(_)));
-        arns.map(ToString::to_string).collect()
+    fn lot(&self, reference: &Reference) -> Option<&Lot> {
+        self.lots.iter().find(|lot| lot.members.contains(reference))
     }
 
-    fn names(&self) -> Vec<String> {
-        let names = self
-            .groups
-            .iter()
-            .filter(|group| matches!(group, Reference::Name(_)));
-        names.map(ToString::to_string).collect()
+    /// Describes a lot in as few calls as possible. One group that does not exist makes AWS refuse the whole
+    /// list; then all groups of the account are listed, so that deleted groups cost the others a page or two,
+    /// not a call each.
+    async fn describe(&self, api: &Api, lot: &Lot) -> Result<Arc<Vec<Group>>, Failure> {
+        let texts: Vec<String> = lot.members.iter().map(ToString::to_string).collect();
+        let several = texts.len() > 1;
+        // A name is good for nothing until its ARN is known.
+        let (which, essential) = match lot.members.first() {
+            Some(Reference::Name(_)) => (Which::Names(texts), true),
+            _ => (Which::Arns(texts), false),
+        };
+        match api.groups(which, essential).await {
+            Err(failure) if several && matches!(failure.kind, Kind::NoSuchGroup | Kind::Invalid) => {
+                let list = async { api.groups(Which::All, essential).await.map(Arc::new) };
+                self.every.get(list).await
+            }
+            described => described.map(Arc::new),
+        }
+    }
+}
+
+impl Lot {
+    fn new(members: &[Reference]) -> Self {
+        Self {
+            members: members.to_vec(),
+            described: Once::default(),
+        }
     }
 }
 
@@ -152,18 +181,4 @@ fn is(group: &Group, reference: &Reference) -> bool {
         Reference::Arn(arn) => group.arn == arn.text,
         Reference::Name(name) => group.name == *name,
     }
-}
-
-/// Describes many target groups in as few calls as possible. One that does not exist makes AWS refuse the
-/// whole list; then all groups of the account are listed, so that one deleted group costs the others a page
-/// or two, not a call each.
-async fn describe(api: &Api, which: Which) -> Result<Arc<Vec<Group>>, Failure> {
-    let several = matches!(&which, Which::Arns(list) | Which::Names(list) if list.len() > 1);
-    match api.groups(which).await {
-        Err(failure) if several && matches!(failure.kind, Kind::NoSuchGroup | Kind::Invalid) => {
-            api.groups(Which::All).await
-        }
-        described => described,
-    }
-    .map(Arc::new)
 }

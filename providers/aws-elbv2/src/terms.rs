@@ -1,71 +1,122 @@
 //! What AWS says about waiting, as far as it is worth its calls.
 
-use lb_drain_api::{Target, Terms};
+use std::time::Duration;
 
+use lb_drain_api::Terms;
+
+use crate::api::{Attributes, Group};
 use crate::failure::{Failure, Kind as FailureKind};
-use crate::kind::{DEFAULT_DELAY, Kind};
+use crate::kind::{DEFAULT_DELAY, Kind, shows_in_tcp};
 use crate::reference::Reference;
 use crate::session::Session;
 
-/// The deregistration delay and the floor of this kind of load balancer. Two calls, of which the first is
-/// shared by all target groups; neither is essential, so under throttling they are left to those hosts
-/// that have yet to leave, and what is assumed instead is said.
-pub(crate) async fn learn(session: &Session, reference: &Reference, target: &Target, blind: bool) -> Terms {
-    let mut remarks = Vec::new();
-    if blind {
-        remarks.push(format!(
-            r#"elasticloadbalancing:DescribeTargetHealth is not allowed: whether {target} was registered and has left could not be verified"#
-        ));
-    }
-    let kind = kind(session, reference).await;
-    let delay = match &kind {
+/// What is known, or has to be assumed, of how a target group's targets leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Learned {
+    /// For the engine.
+    pub(crate) terms: Terms,
+    /// How long new requests may still arrive.
+    pub(crate) floor: Duration,
+    /// Whether a target that is gone has nothing in flight any more, because its connections were closed.
+    pub(crate) closes: bool,
+    /// Whether what is in flight does not show among this host's TCP connections.
+    pub(crate) unseen: bool,
+    /// Whether AWS has said all of it.
+    pub(crate) certain: bool,
+}
+
+/// Asks for the kind of load balancer and the deregistration delay. Two calls, of which the first is shared by
+/// a lot of target groups; neither is essential, so under throttling they are left to those hosts that have
+/// yet to leave, and what is assumed instead is said.
+pub(crate) async fn learn(session: &Session, reference: &Reference) -> Learned {
+    let group = group(session, reference).await;
+    let attributes = match &group {
         // The next call would fare no better.
         Err(failure) if failure.kind != FailureKind::Denied => Err(failure.clone()),
-        _ => delay(session, reference).await,
+        _ => attributes(session, reference).await,
     };
+    let closes = match (&group, &attributes) {
+        (Ok(group), attributes) => {
+            let told = attributes.as_ref().ok().and_then(|told| told.closes);
+            group.kind.closes(told)
+        }
+        // Network load balancers have the attribute, and nearly all others are application load balancers.
+        (Err(_), Ok(told)) => told.closes.unwrap_or(true),
+        (Err(_), Err(_)) => false,
+    };
+    // The longer floor where the kind is not known: too short a one loses requests.
+    let kind = group.as_ref().map_or(Kind::Network, |group| group.kind);
+    let delay = attributes.as_ref().ok().and_then(|told| told.delay);
+    // Where connections outlive it, the delay is no end. Of what is not known at all, an end is assumed.
+    let ends = closes || (group.is_err() && attributes.is_err());
+    let unseen = group.as_ref().ok().filter(|group| !shows_in_tcp(&group.protocol));
+    let remarks = [
+        assumed(&group, &attributes, kind, ends),
+        unseen.map(|group| without_evidence(&group.protocol, closes)),
+    ];
+    let remarks: Vec<String> = remarks.into_iter().flatten().collect();
+    Learned {
+        terms: Terms {
+            min_wait: Some(kind.floor()),
+            max_wait: ends.then(|| delay.unwrap_or(DEFAULT_DELAY)),
+            remark: (!remarks.is_empty()).then(|| remarks.join("; ")),
+        },
+        floor: kind.floor(),
+        closes,
+        unseen: unseen.is_some(),
+        certain: group.is_ok() && attributes.is_ok(),
+    }
+}
+
+/// What is assumed, and why: each of it only where the configuration has no word on it.
+fn assumed(
+    group: &Result<Group, Failure>,
+    attributes: &Result<Attributes, Failure>,
+    kind: Kind,
+    ends: bool,
+) -> Option<String> {
     let mut assumed = Vec::new();
-    let mut reason = None;
-    let kind = kind.unwrap_or_else(|failure| {
-        // The longer floor: too short a one loses requests.
-        let kind = Kind::Network;
+    if group.is_err() {
         assumed.push(format!(
-            "that new requests may arrive for {} s as with a {} load balancer (`min_wait` changes it)",
+            "where `min_wait` does not say, new requests may arrive for {} s, as with a {} load balancer",
             kind.floor().as_secs(),
             kind.name()
         ));
-        reason = Some(failure);
-        kind
-    });
-    let delay = delay.unwrap_or_else(|failure| {
+    }
+    if attributes.is_err() && ends {
         assumed.push(format!(
-            "a deregistration delay of {} s (`max_wait` changes it)",
+            "where `max_wait` does not say, the deregistration delay is {} s",
             DEFAULT_DELAY.as_secs()
         ));
-        reason.get_or_insert(failure);
-        DEFAULT_DELAY
-    });
-    if let Some(failure) = reason {
-        remarks.push(format!("{}; assumed {}", brief(&failure), assumed.join(" and ")));
+    } else if attributes.is_err() && kind == Kind::Network {
+        assumed.push("connections outlive the deregistration delay".to_owned());
     }
-    Terms {
-        min_wait: Some(kind.floor()),
-        max_wait: Some(delay),
-        remark: (!remarks.is_empty()).then(|| remarks.join("; ")),
-    }
+    let failure = group.as_ref().err().or(attributes.as_ref().err())?;
+    (!assumed.is_empty()).then(|| format!("{}; assumed: {}", brief(failure), assumed.join("; ")))
 }
 
-async fn kind(session: &Session, reference: &Reference) -> Result<Kind, Failure> {
+/// Why nothing shows an early end of this protocol's traffic.
+fn without_evidence(protocol: &str, closes: bool) -> String {
+    let end = if closes {
+        "its deregistration delay is waited for"
+    } else {
+        "and as it outlives the deregistration delay, the wait lasts until `max_wait` or the budget ends it"
+    };
+    format!("{protocol} traffic does not show among this host's TCP connections; {end}")
+}
+
+async fn group(session: &Session, reference: &Reference) -> Result<Group, Failure> {
     if let Some(group) = session.described(reference) {
-        return Ok(group.kind);
+        return Ok(group);
     }
     spare(session).await?;
-    Ok(session.group(reference).await?.kind)
+    session.group(reference).await
 }
 
-async fn delay(session: &Session, reference: &Reference) -> Result<std::time::Duration, Failure> {
+async fn attributes(session: &Session, reference: &Reference) -> Result<Attributes, Failure> {
     spare(session).await?;
     let arn = session.arn(reference).await?;
-    Ok(session.api().await?.delay(&arn).await?.unwrap_or(DEFAULT_DELAY))
+    session.api().await?.attributes(&arn).await
 }
 
 /// Fails where this host has met the account's limit already.

@@ -5,6 +5,7 @@ mod common;
 use common::{OTHER, one, settings, web};
 use lb_drain_api::{Finding, Severity};
 use lb_drain_aws_elbv2::Settings;
+use lb_drain_test_support::elbv2::{Bucket, Limits};
 use lb_drain_test_support::imds::INSTANCE_ID;
 
 fn text(findings: &[Finding]) -> String {
@@ -95,6 +96,23 @@ async fn a_host_that_is_not_registered_is_told() {
     assert_eq!(worst(&findings), Severity::Warning, "{text}");
     assert!(
         text.contains("i-0123456789abcdef0:9090 is not registered"),
+        "{text}"
+    );
+}
+
+/// A check that meets the account's limit has found nothing out, good or bad.
+#[tokio::test]
+async fn throttling_is_a_warning() {
+    let (fake, arn) = web();
+    fake.limit(Limits {
+        describe: Bucket::new(0, 0),
+        ..Limits::default()
+    });
+    let findings = one(settings(&fake, &[&arn])).check().await;
+    let text = text(&findings);
+    assert_eq!(worst(&findings), Severity::Warning, "{text}");
+    assert!(
+        text.contains("it is not known whether a stop would work"),
         "{text}"
     );
 }

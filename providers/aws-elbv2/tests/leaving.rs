@@ -139,6 +139,37 @@ async fn a_group_of_addresses_knows_this_host_by_its_address_without_metadata() 
     assert_eq!(fake.truth(&group, "10.0.0.8", 8080).as_deref(), Some("healthy"));
 }
 
+/// Whether this host is in cannot be told then, and must not be taken for a no.
+#[tokio::test]
+async fn a_host_that_cannot_read_its_own_addresses_is_no_stranger() {
+    let fake = Elbv2::start();
+    let group = fake.add(TargetGroup {
+        target_type: "ip".to_owned(),
+        ..TargetGroup::new("web")
+    });
+    let host = Host {
+        addresses: Vec::new().into(),
+        ..host()
+    };
+    let settings = Settings {
+        target_id: None,
+        ..settings(&fake, &[&group])
+    };
+    let balancer = connect_with(settings, &host, &sources())
+        .expect("settings")
+        .remove(0);
+    let (_, view) = find(&*balancer).await;
+    assert_eq!(view.rotation, Rotation::NotAMember, "nobody is in an empty group");
+    fake.register(&group, "10.0.0.7", 8080, None, "healthy");
+    let error = balancer.find().await.expect_err("who is it?");
+    assert_eq!(error.lifetime(), Lifetime::Permanent);
+    assert_eq!(
+        error.to_string(),
+        "aws-elbv2 web does not know this host: its targets are addresses, and this host's own cannot be read; \
+         set `target_id` to the address that is registered"
+    );
+}
+
 #[tokio::test]
 async fn an_instance_learns_its_id_and_region_from_the_metadata() {
     let (fake, arn) = web();
@@ -242,6 +273,31 @@ async fn a_target_that_no_longer_exists_is_gone() {
     assert_eq!(view.state, "not registered");
 }
 
+/// Where the state may not be read, a refusal is all that is known of the host: it may be in under another id.
+#[tokio::test]
+async fn a_refusal_that_no_look_can_explain_is_no_success() {
+    let (fake, arn) = web();
+    fake.deny("DescribeTargetHealth");
+    fake.terminate(INSTANCE_ID);
+    let balancer = one(Settings {
+        port: Some(8080),
+        ..settings(&fake, &[&arn])
+    });
+    let (target, _) = find(&*balancer).await;
+    let error = balancer
+        .deregister(&target, Firmness::Drain)
+        .await
+        .expect_err("it has left nothing");
+    assert_eq!(error.lifetime(), Lifetime::Permanent);
+    let text = error.to_string();
+    for part in [
+        "aws-elbv2 web refused DeregisterTargets: InvalidTarget",
+        "check `target_id`",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn one_address_that_no_longer_exists_does_not_hide_the_other() {
     let fake = Elbv2::start();
@@ -320,23 +376,103 @@ async fn what_is_put_back_behind_our_back_is_seen_and_taken_out_again() {
     );
 }
 
+/// In the order of the engine, which asks for the schedule again once the floor is known.
 #[tokio::test]
-async fn a_network_load_balancer_has_a_longer_floor_and_is_looked_at_after_it() {
-    for protocol in ["TCP", "GENEVE"] {
+async fn an_idle_host_of_a_network_load_balancer_leaves_with_five_calls() {
+    let (fake, arn) = web_of(of_protocol("TCP"));
+    let balancer = one(settings(&fake, &[&arn]));
+    let (target, _) = leave(&*balancer).await;
+    balancer.schedule();
+    let terms = balancer.terms(&target).await.expect("terms");
+    let floor = Duration::from_secs(120);
+    assert_eq!(terms.min_wait, Some(floor));
+    assert_eq!(terms.remark, None);
+    // The next look would be the sixth: it comes after an idle host has gone.
+    assert!(balancer.schedule().pace.first > floor + Duration::from_secs(1));
+    assert_eq!(fake.all_calls(), 5);
+}
+
+/// A target group of this protocol, with a delay of 60 s.
+fn of_protocol(protocol: &str) -> TargetGroup {
+    TargetGroup {
+        protocol: protocol.to_owned(),
+        delay: Duration::from_secs(60),
+        drains_for: Duration::ZERO,
+        ..TargetGroup::new("web")
+    }
+}
+
+/// By default a network load balancer leaves connections open after the delay, and a gateway load balancer has
+/// no way to close them: that the target is gone is then no evidence.
+#[tokio::test]
+async fn where_connections_outlive_the_delay_neither_it_nor_being_gone_ends_the_wait() {
+    for (protocol, closes, ends) in [
+        ("TCP", false, false),
+        ("TLS", false, false),
+        ("GENEVE", false, false),
+        ("TCP", true, true),
+        ("HTTP", false, true),
+    ] {
         let (fake, arn) = web_of(TargetGroup {
-            protocol: protocol.to_owned(),
-            delay: Duration::from_secs(60),
-            ..TargetGroup::new("web")
+            closes,
+            ..of_protocol(protocol)
+        });
+        let balancer = one(settings(&fake, &[&arn]));
+        // Gone as soon as it is looked at.
+        let (target, view) = leave(&*balancer).await;
+        let (delay, gone) = if ends {
+            (Some(Duration::from_secs(60)), Rotation::NotAMember)
+        } else {
+            (None, Rotation::Out)
+        };
+        assert_eq!(view.rotation, gone, "{protocol} {closes}");
+        assert_eq!(view.state, "unused (Target.NotRegistered)");
+        let terms = balancer.terms(&target).await.expect("terms");
+        assert_eq!(terms.max_wait, delay, "{protocol} {closes}");
+        assert_eq!(
+            fake.all_calls(),
+            5,
+            "{protocol}: what is known is not asked again"
+        );
+        // One that was never a member has nothing in flight, whatever the kind.
+        let stranger = one(Settings {
+            target_id: Some("i-00000000000000abc".to_owned()),
+            ..settings(&fake, &[&arn])
+        });
+        let (target, _) = find(&*stranger).await;
+        let view = stranger.look(&target).await.expect("an answer");
+        assert_eq!(view.rotation, Rotation::NotAMember, "{protocol}");
+    }
+}
+
+#[tokio::test]
+async fn quiet_tcp_connections_say_nothing_of_other_protocols() {
+    for (protocol, closes, unseen, end) in [
+        ("TCP", true, false, None),
+        ("HTTP", true, false, None),
+        ("UDP", true, true, Some("its deregistration delay is waited for")),
+        ("TCP_UDP", false, true, Some("`max_wait` or the budget ends it")),
+        ("QUIC", true, true, Some("its deregistration delay is waited for")),
+        ("GENEVE", false, true, Some("`max_wait` or the budget ends it")),
+    ] {
+        let (fake, arn) = web_of(TargetGroup {
+            closes,
+            drains_for: Duration::from_millis(300),
+            ..of_protocol(protocol)
         });
         let balancer = one(settings(&fake, &[&arn]));
         let (target, _) = leave(&*balancer).await;
         let terms = balancer.terms(&target).await.expect("terms");
-        assert_eq!(terms.min_wait, Some(Duration::from_secs(120)), "{protocol}");
-        assert_eq!(terms.max_wait, Some(Duration::from_secs(60)), "{protocol}");
-        assert!(
-            balancer.schedule().pace.first > Duration::from_secs(121),
-            "{protocol}"
-        );
+        let remark = terms.remark.unwrap_or_default();
+        assert!(remark.contains(end.unwrap_or_default()), "{protocol}: {remark}");
+        assert_eq!(remark.is_empty(), end.is_none(), "{protocol}: {remark}");
+        let first = balancer.schedule().pace.first;
+        assert_eq!(first.is_zero(), unseen, "{protocol}: {first:?}");
+        let view = balancer.look(&target).await.expect("an answer");
+        assert_eq!(view.undrained, unseen, "{protocol} while it drains");
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let view = balancer.look(&target).await.expect("an answer");
+        assert_eq!(view.undrained, unseen && !closes, "{protocol} once it is gone");
     }
 }
 
@@ -360,19 +496,17 @@ async fn two_hundred_target_groups_share_what_can_be_shared() {
         for balancer in all(settings(&fake, &groups)) {
             leaving.spawn(async move {
                 let (target, view) = leave(&*balancer).await;
-                let terms = balancer.terms(&target).await.expect("terms");
-                (view.rotation, terms.remark)
+                assert_eq!(view.rotation, Rotation::Out);
+                (balancer, target)
             });
         }
-        assert!(
-            leaving
-                .join_all()
-                .await
-                .iter()
-                .all(|left| *left == (Rotation::Out, None))
-        );
-        // Describe, deregister, describe and attributes for each, and one description of all.
-        assert_eq!(fake.all_calls() - before, 200 * 4 + 1);
+        // One after the other: they are asked briefly, and a busy machine has no time for two hundred at once.
+        for (balancer, target) in leaving.join_all().await {
+            let terms = balancer.terms(&target).await.expect("terms");
+            assert_eq!(terms.remark, None);
+        }
+        // Describe, deregister, describe and attributes for each, and a description of each twenty.
+        assert_eq!(fake.all_calls() - before, 200 * 4 + 10);
     }
 }
 
@@ -434,6 +568,10 @@ async fn with_describe_denied_the_configured_port_leaves_on_trust_and_that_is_sa
     });
     let (target, before) = find(&*balancer).await;
     assert_eq!(before.rotation, Rotation::Unknown);
+    assert_eq!(
+        before.state,
+        "could not be verified: elasticloadbalancing:DescribeTargetHealth is not permitted"
+    );
     assert_eq!(target.as_str(), "i-0123456789abcdef0:8080");
     assert_eq!(before.ports, [8080]);
     balancer
@@ -450,16 +588,15 @@ async fn with_describe_denied_the_configured_port_leaves_on_trust_and_that_is_sa
     let terms = balancer.terms(&target).await.expect("terms");
     assert_eq!(terms.min_wait, Some(Duration::from_secs(120)));
     assert_eq!(terms.max_wait, Some(Duration::from_secs(300)));
-    let remark = terms.remark.expect("what could not be verified");
-    for part in [
-        "could not be verified",
-        "assumed",
-        "DescribeTargetGroups",
-        "`min_wait`",
-        "`max_wait`",
-    ] {
-        assert!(remark.contains(part), "{part}: {remark}");
-    }
+    // Each of it holds whether or not the configuration has a word on it.
+    assert_eq!(
+        terms.remark.as_deref(),
+        Some(
+            "AWS refused DescribeTargetGroups; allow elasticloadbalancing:DescribeTargetGroups on \"*\" to the \
+             role of this host; assumed: where `min_wait` does not say, new requests may arrive for 120 s, as with \
+             a network load balancer; where `max_wait` does not say, the deregistration delay is 300 s"
+        )
+    );
     // It can come back as it was, on trust too.
     balancer
         .register(&target, Some(&before.before))

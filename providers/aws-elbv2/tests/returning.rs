@@ -53,6 +53,29 @@ async fn another_process_puts_back_what_was_recorded_with_every_port() {
     assert_eq!(view.rotation, Rotation::InService);
 }
 
+/// A port that was out before us was taken out by somebody who has yet to bring it back.
+#[tokio::test]
+async fn of_two_ports_only_the_one_that_was_in_comes_back() {
+    let (fake, arn) = web();
+    fake.register(&arn, INSTANCE_ID, 8081, None, "healthy");
+    fake.drain(&arn, INSTANCE_ID, 8081);
+    let leaving = one(settings(&fake, &[&arn]));
+    let (_, before) = find(&*leaving).await;
+    let (target, view) = leave(&*leaving).await;
+    assert_eq!(view.rotation, Rotation::Out);
+    let coming = one(settings(&fake, &[&arn]));
+    coming
+        .register(&target, Some(&before.before))
+        .await
+        .expect("accepted");
+    assert_eq!(fake.truth(&arn, INSTANCE_ID, 8080).as_deref(), Some("healthy"));
+    assert_eq!(fake.truth(&arn, INSTANCE_ID, 8081).as_deref(), Some("draining"));
+    assert_eq!(
+        coming.look(&target).await.expect("an answer").rotation,
+        Rotation::InService
+    );
+}
+
 #[tokio::test]
 async fn the_zone_comes_back_as_it_was() {
     let (fake, arn) = addresses();
@@ -304,4 +327,50 @@ async fn with_describe_denied_it_comes_back_on_trust() {
         Rotation::Unknown
     );
     assert_eq!(fake.truth(&arn, INSTANCE_ID, 8080).as_deref(), Some("healthy"));
+}
+
+/// What was registered by the configuration alone has not been seen either: nobody may wait for it for ever.
+#[tokio::test]
+async fn with_describe_denied_and_nothing_on_record_it_comes_back_on_trust_too() {
+    let (fake, arn) = web();
+    fake.deny("DescribeTargetHealth");
+    let balancer = one(Settings {
+        port: Some(9090),
+        ..settings(&fake, &[&arn])
+    });
+    let (target, _) = find(&*balancer).await;
+    balancer.register(&target, None).await.expect("accepted");
+    assert_eq!(fake.truth(&arn, INSTANCE_ID, 9090).as_deref(), Some("healthy"));
+    let view = balancer.look(&target).await.expect("on trust");
+    assert_eq!(view.rotation, Rotation::Unknown);
+    assert!(view.state.starts_with("could not be verified"), "{}", view.state);
+}
+
+#[tokio::test]
+async fn with_describe_denied_an_address_that_still_drains_is_waited_for() {
+    let (fake, arn) = addresses();
+    fake.register(&arn, "10.0.0.7", 8080, None, "healthy");
+    fake.drain(&arn, "10.0.0.7", 8080);
+    fake.deny("DescribeTargetHealth");
+    let balancer = one(Settings {
+        target_id: Some("10.0.0.7".to_owned()),
+        port: Some(8080),
+        ..settings(&fake, &[&arn])
+    });
+    let (target, _) = find(&*balancer).await;
+    let error = balancer
+        .register(&target, None)
+        .await
+        .expect_err("still draining");
+    assert!(
+        matches!(error.lifetime(), Lifetime::Temporary { retry_after: Some(wait) } if wait >= Duration::from_secs(1))
+    );
+    let text = error.to_string();
+    for part in [
+        "refused RegisterTargets: InvalidTarget",
+        "deregistration delay",
+        "`target_id`",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }

@@ -13,9 +13,13 @@ use common::{host, web};
 use lb_drain_aws_elbv2::{Settings, connect};
 use lb_drain_test_support::elbv2::{Elbv2, TargetGroup};
 use lb_drain_test_support::imds::{INSTANCE_ID, Imds, Mode};
+use lb_drain_test_support::sts::Sts;
 
 /// Carries the settings to the process that plays the tool.
 const SETTINGS: &str = "LB_DRAIN_TEST_SETTINGS";
+
+/// A file that the process removes before it plays the tool once more.
+const REMOVED: &str = "LB_DRAIN_TEST_REMOVED";
 
 /// Not a test by itself: what the processes of the others run.
 #[tokio::test]
@@ -24,6 +28,14 @@ async fn the_tool() {
         return;
     };
     let settings: Settings = serde_json::from_str(&settings).expect("settings");
+    run(settings.clone()).await;
+    if let Ok(file) = std::env::var(REMOVED) {
+        fs::remove_file(file).expect("it is there");
+        run(settings).await;
+    }
+}
+
+async fn run(settings: Settings) {
     for balancer in connect(settings, &host()).expect("settings that can be meant") {
         match balancer.find().await {
             Ok(found) => {
@@ -37,8 +49,13 @@ async fn the_tool() {
     }
 }
 
-/// What the tool says with these settings and these variables, and no others.
+/// The first thing that the tool says with these settings and these variables, and no others.
 fn said(settings: &str, variables: &[(&str, &str)]) -> String {
+    all_said(settings, variables).remove(0)
+}
+
+/// All that the tool says.
+fn all_said(settings: &str, variables: &[(&str, &str)]) -> Vec<String> {
     let mut command = Command::new(std::env::current_exe().expect("this test"));
     command
         .args(["--exact", "the_tool", "--nocapture"])
@@ -51,12 +68,13 @@ fn said(settings: &str, variables: &[(&str, &str)]) -> String {
         .envs(variables.iter().copied().collect::<BTreeMap<_, _>>());
     let output = command.output().expect("it runs");
     let output = String::from_utf8(output.stdout).expect("text");
-    let line = output.lines().find_map(|line| {
+    let lines = output.lines().filter_map(|line| {
         line.find("found ")
             .or(line.find("error "))
             .map(|at| line[at..].to_owned())
     });
-    line.unwrap_or(output)
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() { vec![output] } else { lines }
 }
 
 const FOUND: &str = "found i-0123456789abcdef0:8080 InService";
@@ -134,6 +152,64 @@ fn a_container_brings_its_own_credentials() {
     assert_eq!(said(&by_name(""), &variables), FOUND);
 }
 
+/// What a service account in Kubernetes or an OIDC provider brings: a token in a file, and a role.
+#[test]
+fn a_web_identity_assumes_its_role_and_a_refusal_is_final() {
+    let (fake, _) = web();
+    let url = fake.url();
+    let token = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(token.path(), "fake-web-token").expect("written");
+    let with = |sts: &Sts| {
+        let service = sts.url();
+        let variables = [
+            ("AWS_ENDPOINT_URL", url.as_str()),
+            ("AWS_ENDPOINT_URL_STS", &service),
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/web"),
+            (
+                "AWS_WEB_IDENTITY_TOKEN_FILE",
+                token.path().to_str().expect("text"),
+            ),
+        ];
+        said(&by_name(""), &variables)
+    };
+    assert_eq!(with(&Sts::start()), FOUND);
+    for (status, code, is_final) in [
+        (403, "AccessDenied", true),
+        (400, "ExpiredTokenException", true),
+        (400, "InvalidIdentityToken", true),
+        (403, "IDPRejectedClaim", true),
+        (400, "Throttling", false),
+        (503, "ServiceUnavailable", false),
+    ] {
+        let text = with(&Sts::refusing(status, code));
+        assert!(
+            text.starts_with("error aws-elbv2 web has no AWS credentials: "),
+            "{text}"
+        );
+        assert_eq!(text.contains("trust policy"), is_final, "{code}: {text}");
+    }
+}
+
+#[test]
+fn a_profile_assumes_a_role() {
+    let (fake, _) = web();
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config");
+    let text = "[profile base]\naws_access_key_id = AKIAFAKE\naws_secret_access_key = fake-secret\n\
+                [profile drain]\nregion = eu-west-1\nsource_profile = base\n\
+                role_arn = arn:aws:iam::123456789012:role/web\n";
+    fs::write(&config, text).expect("written");
+    let (url, sts) = (fake.url(), Sts::start());
+    let service = sts.url();
+    let variables = [
+        ("AWS_CONFIG_FILE", config.to_str().expect("text")),
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_ENDPOINT_URL_STS", &service),
+    ];
+    assert_eq!(said(&by_name(r#", "profile": "drain""#), &variables), FOUND);
+}
+
 #[test]
 fn disabled_metadata_is_not_asked_and_that_is_said() {
     let (fake, _) = web();
@@ -206,6 +282,23 @@ fn a_private_authority_is_trusted_where_the_variables_say_so() {
         untrusted.contains("certificate") && untrusted.contains("AWS_CA_BUNDLE"),
         "{untrusted}"
     );
+}
+
+/// A hundred sections would read and parse a hundred and fifty certificates a hundred times over.
+#[test]
+fn the_bundle_is_read_once_for_all_sections() {
+    let (fake, certificate) = secure();
+    let (url, path) = (fake.url(), certificate.path().to_str().expect("text").to_owned());
+    let [id, secret] = KEYS;
+    let variables = [
+        id,
+        secret,
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_CA_BUNDLE", &path),
+        (REMOVED, &path),
+    ];
+    assert_eq!(all_said(&by_name(""), &variables), [FOUND, FOUND]);
 }
 
 #[test]

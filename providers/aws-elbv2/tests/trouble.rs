@@ -212,6 +212,32 @@ async fn something_else_behind_the_endpoint_is_told_apart() {
 }
 
 #[tokio::test]
+async fn an_answer_without_end_is_not_read_to_its_end() {
+    let (fake, arn) = web();
+    fake.fail("DescribeTargetHealth", Fault::Endless, 1);
+    let error = fails(&*one(settings(&fake, &[&arn]))).await;
+    says(
+        &error,
+        TEMPORARY,
+        &[
+            "did not understand",
+            "the answer is longer than 4 MiB",
+            "`endpoint_url`",
+        ],
+    );
+    let imds = Imds::start(Mode::Endless);
+    let error = fails(&*nameless(&fake, &arn, imds.url())).await;
+    says(
+        &error,
+        TEMPORARY,
+        &[
+            "could not learn the instance's id",
+            "the answer is longer than 4 MiB",
+        ],
+    );
+}
+
+#[tokio::test]
 async fn a_service_in_trouble_is_asked_again() {
     let (fake, arn) = web();
     for (status, code) in [(503, "ServiceUnavailable"), (500, "InternalFailure")] {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hyper::Method;
 
-use crate::server::{Answer, Asked, Server};
+use crate::server::{Answer, Asked, ENDLESS, Server};
 
 /// The instance that the service tells of.
 pub const INSTANCE_ID: &str = "i-0123456789abcdef0";
@@ -35,6 +35,8 @@ pub enum Mode {
     Silent,
     /// Answers any GET without a token and knows no tokens: some emulators, and proxies for old clients.
     Version1,
+    /// As documented, except that the instance's id never ends.
+    Endless,
     /// Switched off: each token request is answered 403.
     Disabled,
     /// As documented, for an instance without a role.
@@ -137,6 +139,7 @@ fn answer(mode: Mode, asked: &Asked) -> Answer {
     }
     const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
     match (asked.path.as_str(), mode) {
+        ("/latest/meta-data/instance-id", Mode::Endless) => Answer::new(200, "i".repeat(ENDLESS)),
         ("/latest/meta-data/instance-id", _) => Answer::new(200, INSTANCE_ID),
         ("/latest/meta-data/placement/region", _) => Answer::new(200, REGION),
         ("/latest/meta-data/placement/availability-zone", _) => Answer::new(200, format!("{REGION}a")),

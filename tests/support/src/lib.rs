@@ -15,3 +15,4 @@ pub mod nginx;
 pub mod secrets;
 mod server;
 pub mod slow_service;
+pub mod sts;

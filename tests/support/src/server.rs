@@ -16,6 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
+/// The length of an answer that nobody should read to its end.
+pub(crate) const ENDLESS: usize = 5 * 1024 * 1024;
+
 /// A request, read to its end.
 #[derive(Debug)]
 pub(crate) struct Asked {

@@ -3,6 +3,9 @@
 use super::truth::{Group, Target, Truth};
 use super::wire::{Call, Refusal, element};
 
+/// How many target groups one call may name.
+const MOST: usize = 20;
+
 /// Performs a call and returns the inside of its result.
 pub(super) fn perform(truth: &mut Truth, call: &Call) -> Result<String, Refusal> {
     match call.action.as_str() {
@@ -150,8 +153,15 @@ fn describe_target_group_attributes(truth: &mut Truth, call: &Call) -> Result<St
         )
     };
     let delay = group.made.delay.as_secs().to_string();
+    let closes = match group.made.kind() {
+        "net" => attribute(
+            "deregistration_delay.connection_termination.enabled",
+            &group.made.closes.to_string(),
+        ),
+        _ => String::new(),
+    };
     Ok(format!(
-        "<Attributes>{}{}{}</Attributes>",
+        "<Attributes>{}{}{}{closes}</Attributes>",
         attribute("stickiness.enabled", "false"),
         attribute("deregistration_delay.timeout_seconds", &delay),
         attribute(
@@ -161,7 +171,8 @@ fn describe_target_group_attributes(truth: &mut Truth, call: &Call) -> Result<St
     ))
 }
 
-/// By ARNs, by names, or all of the region; one that does not exist makes all be refused.
+/// By ARNs, by names, or all of the region; one that does not exist makes all be refused, and so do more than
+/// twenty.
 fn describe_target_groups(truth: &mut Truth, call: &Call) -> Result<String, Refusal> {
     let here: Vec<&Group> = truth
         .groups
@@ -169,6 +180,10 @@ fn describe_target_groups(truth: &mut Truth, call: &Call) -> Result<String, Refu
         .filter(|group| group.made.region == call.region)
         .collect();
     let pick = |wanted: Vec<&str>, of: fn(&Group) -> &str| -> Result<Vec<&Group>, Refusal> {
+        if wanted.len() > MOST {
+            let message = format!("You cannot describe more than '{MOST}' target groups at a time");
+            return Err(Refusal::new(400, "ValidationError", &message));
+        }
         let found = wanted
             .iter()
             .map(|wanted| here.iter().find(|group| of(group) == *wanted).copied());
@@ -216,11 +231,7 @@ fn describe_target_groups(truth: &mut Truth, call: &Call) -> Result<String, Refu
 
 fn describe_group(group: &Group) -> String {
     let made = &group.made;
-    let kind = match made.protocol.as_str() {
-        "HTTP" | "HTTPS" => "app",
-        "GENEVE" => "gwy",
-        _ => "net",
-    };
+    let kind = made.kind();
     let balancer = format!(
         "arn:aws:elasticloadbalancing:{}:123456789012:loadbalancer/{kind}/front/50dc6c495c0c9188",
         made.region

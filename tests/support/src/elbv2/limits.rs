@@ -24,7 +24,7 @@ impl Bucket {
     }
 
     /// Takes a token, if there is one.
-    fn take(&mut self, now: Instant) -> bool {
+    pub fn take(&mut self, now: Instant) -> bool {
         if let Some(last) = self.last {
             let refill = now.saturating_duration_since(last).as_secs_f64() * self.per_second;
             self.left = (self.left + refill).min(self.size);

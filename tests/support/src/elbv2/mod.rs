@@ -23,7 +23,7 @@ pub use limits::{Bucket, Limits};
 pub use truth::TargetGroup;
 
 use crate::certificates::Authority;
-use crate::server::{Answer, Asked, Server};
+use crate::server::{Answer, Asked, ENDLESS, Server};
 use truth::Truth;
 use wire::Refusal;
 
@@ -43,6 +43,8 @@ pub enum Fault {
     HangUp,
     /// Answered, with status 200, by something that is no XML.
     Garbage,
+    /// Answered, with status 200, by more than anybody should read.
+    Endless,
     /// Carried out; then the connection is closed without an answer.
     AnswerLost,
 }
@@ -320,6 +322,7 @@ async fn answer(state: &Mutex<State>, asked: &Asked) -> Option<Answer> {
         Some(Fault::Silence) => return pending().await,
         Some(Fault::HangUp) => return None,
         Some(Fault::Garbage) => return Some(Answer::new(200, "<html>login</html")),
+        Some(Fault::Endless) => return Some(Answer::new(200, "x".repeat(ENDLESS))),
         Some(Fault::Refuse { status, code }) => {
             return Some(Refusal::new(status, &code, "as the test wants it").answer());
         }

@@ -18,6 +18,9 @@ pub struct TargetGroup {
     pub port: u16,
     /// Its deregistration delay, as the attributes tell it.
     pub delay: Duration,
+    /// Whether connections that are open after the delay are closed then, as the attributes of a network load
+    /// balancer's target group tell it.
+    pub closes: bool,
     /// How long draining takes in truth: `delay`, unless a test has no time for it.
     pub drains_for: Duration,
     /// How long a registered target is `initial`.
@@ -35,8 +38,18 @@ impl TargetGroup {
             target_type: "instance".to_owned(),
             port: 80,
             delay: Duration::from_secs(300),
+            closes: false,
             drains_for: Duration::from_secs(300),
             warm_up: Duration::ZERO,
+        }
+    }
+
+    /// The kind of load balancer, as ARNs name it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.protocol.as_str() {
+            "HTTP" | "HTTPS" => "app",
+            "GENEVE" => "gwy",
+            _ => "net",
         }
     }
 }

@@ -3,7 +3,11 @@
 //! and the provider as the binary does, with credentials and connections of its own; none has requests in
 //! flight.
 //!
-//! `cargo bench --bench fleet` prints the distribution. It takes about five minutes.
+//! `cargo bench --bench fleet` prints the distribution and fails where a host has not left or is over its
+//! budget. It takes about five minutes. `cargo bench --bench fleet -- scale` simulates ten times as many:
+//! see `scale.rs`.
+
+mod scale;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -45,6 +49,9 @@ impl Audience for Nobody {
 }
 
 fn main() {
+    if std::env::args().any(|argument| argument == "scale") {
+        return scale::print();
+    }
     raise_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -97,7 +104,7 @@ async fn fleet(hosts: usize) {
     let over = ended.iter().filter(|(_, used)| *used > BUDGET).count();
     println!(
         "{hosts:>6} {:>8} {:>34} {:>34} {over:>6} {:>9} {:>9}",
-        left.count(),
+        left.clone().count(),
         quantiles(out),
         quantiles(all),
         fake.all_calls() - fake.throttled(),
@@ -110,6 +117,8 @@ async fn fleet(hosts: usize) {
     {
         println!("       {}", member.error.as_deref().unwrap_or("no error"));
     }
+    assert_eq!(left.count(), hosts, "every host has left");
+    assert_eq!(over, 0, "no host is over its budget");
 }
 
 /// One host's run, as the command conducts it: how it ended, and after how long.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::MultiProgress;
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::level;
@@ -149,13 +149,33 @@ impl Session {
 /// Resolves when SIGTERM or SIGINT comes. SIGHUP does not end a drain: a lost terminal is no wish to stop
 /// half way.
 pub(super) async fn interruption() -> Exit {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let _heard = signal(SignalKind::hangup());
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => Exit::Terminated,
-        _ = interrupt.recv() => Exit::Interrupted,
+    Interruptions::listen().next().await
+}
+
+/// SIGTERM and SIGINT from now on, one after the other: what comes while nobody waits for it is kept.
+pub(super) struct Interruptions {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+}
+
+impl Interruptions {
+    /// From now on no signal ends the process by itself.
+    pub(super) fn listen() -> Self {
+        let _heard = signal(SignalKind::hangup());
+        Self {
+            terminate: signal(SignalKind::terminate()).ok(),
+            interrupt: signal(SignalKind::interrupt()).ok(),
+        }
+    }
+
+    /// The next one.
+    pub(super) async fn next(&mut self) -> Exit {
+        let (Some(terminate), Some(interrupt)) = (&mut self.terminate, &mut self.interrupt) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => Exit::Terminated,
+            _ = interrupt.recv() => Exit::Interrupted,
+        }
     }
 }

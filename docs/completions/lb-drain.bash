@@ -505,7 +505,7 @@ _lb__drain() {
             return 0
             ;;
         lb__subcmd__drain__subcmd__rehearse)
-            opts="-c -v -q -h --config --budget --unit --service --port --state-dir --output --log-format --verbose --quiet --haproxy --haproxy-server --aws-target-group --aws-target-id --aws-port --aws-region --aws-endpoint-url --http-deregister --http-register --http-header --http-body --http-expect --http-drained --url --rate --duration --header --restart --even-if-last --report --help"
+            opts="-c -v -q -h --config --unit --service --port --state-dir --output --log-format --verbose --quiet --haproxy --haproxy-server --aws-target-group --aws-target-id --aws-port --aws-region --aws-endpoint-url --http-deregister --http-register --http-header --http-body --http-expect --http-drained --url --rate --duration --header --restart --even-if-last --report --budget --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -516,10 +516,6 @@ _lb__drain() {
                     return 0
                     ;;
                 -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --budget)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -620,6 +616,10 @@ _lb__drain() {
                     return 0
                     ;;
                 --report)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --budget)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

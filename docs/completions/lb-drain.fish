@@ -176,7 +176,6 @@ complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -s v -l verbose 
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand unit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -s c -l config -d 'Configuration file; a bare name means /etc/lb-drain/NAME.toml' -r -F
-complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l budget -d 'Time for everything, from the start of the process: a duration such as 30s, or auto' -r
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l unit -d 'The unit that runs this, where systemd cannot tell: its timeout is the budget' -r
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l service -d 'The application\'s unit, where another one runs this (lb-drain@.service does)' -r
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l port -d 'This service\'s ports: requests in flight are watched here' -r
@@ -204,6 +203,7 @@ complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l duration 
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l header -d 'A header to send, such as "Authorization: Bearer …" (it is never shown)' -r
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l restart -d 'Restart this unit while this host is out' -r
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l report -d 'Write the report as a page with a timeline too' -r -F
+complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l budget -d 'Time for leaving and draining: a duration such as 30s, or auto' -r
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -s v -l verbose -d 'Say more'
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c lb-drain -n "__fish_lb_drain_using_subcommand rehearse" -l even-if-last -d 'Take this host out even if it is the last one in service'

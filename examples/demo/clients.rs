@@ -32,7 +32,7 @@ pub(crate) fn start(front: SocketAddr, app1: SocketAddr) -> Result<Recorder> {
         .map(|millis| format!("http://{front}/{millis}"))
         .collect();
     let aim = Aim::new(&urls, &[])?;
-    Ok(Recorder::start(aim, RATE, BTreeSet::from([app1.port()])))
+    Ok(Recorder::start(aim, RATE, BTreeSet::from([app1.port()]), None))
 }
 
 /// Where a load stands, in a line.

@@ -24,6 +24,9 @@ const FIXED_SLEEP: Duration = Duration::from_secs(1);
 /// How long the copy stays away: an upgrade, say.
 const AWAY: Duration = Duration::from_secs(1);
 
+/// What lb-drain waits for where this host's own connections are the evidence.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// Stays far below the 90 s that systemd gives, and is never used up here.
 const BUDGET: &str = "20s";
 
@@ -77,15 +80,22 @@ pub(crate) async fn tell(way: Way, stage: &mut Stage, screen: &Screen) -> Result
             clients::status(&recorder)
         })
         .await?;
-    let recorded = recorder.finish().await;
+    recorder.finish().await;
+    let recorded = recorder.recorded();
     let figures = Figures::new(&recorded, &deeds);
     // Only the one that watches learns what to write.
     let advice = match way {
         Way::LbDrain => advice(
             &figures,
-            Ground {
-                floor: Duration::ZERO,
-                quiet: Duration::ZERO,
+            &Ground {
+                floors: vec![("haproxy".to_owned(), Duration::ZERO)],
+                quiet: if deeds.by_connections {
+                    QUIET
+                } else {
+                    Duration::ZERO
+                },
+                file: Some("the configuration".to_owned()),
+                unit: "app1.service".to_owned(),
             },
         ),
         Way::SigtermOnly | Way::FixedSleep => Vec::new(),
@@ -178,9 +188,8 @@ async fn before_stop(
             let at = |name: &str| Some(began + Duration::from_millis(entry[name].as_u64()?));
             deeds.out = at("deregistered_ms");
             deeds.drained = at("drained_ms");
-            deeds.evidence = deeds
-                .drained
-                .map(|_| "the load balancer reports nothing in flight".to_owned());
+            deeds.evidence = entry["evidence"].as_str().map(evidence);
+            deeds.by_connections = entry["evidence"] == "connections";
             Ok(())
         }
     }
@@ -200,6 +209,17 @@ async fn after_start(way: Way, stage: &Stage, recorder: &Recorder, screen: &Scre
             (code, _) => Err(format!("lb-drain register ended with exit code {code}").into()),
         },
     }
+}
+
+/// What `lb-drain` calls its evidence, in words.
+fn evidence(word: &str) -> String {
+    match word {
+        "load_balancer" => "the load balancer reports nothing in flight",
+        "connections" => "nothing in flight on its port for 1 s",
+        "delay" => "its deregistration delay has passed",
+        other => other,
+    }
+    .to_owned()
 }
 
 async fn lb_drain(

@@ -9,7 +9,7 @@ use super::Remark;
 use crate::engine::Plan;
 
 /// All at once, each for at most `patience`.
-pub(super) async fn findings(plans: &[Plan], patience: Duration) -> Vec<Remark> {
+pub(crate) async fn findings(plans: &[Plan], patience: Duration) -> Vec<Remark> {
     let tasks: Vec<_> = plans
         .iter()
         .cloned()

@@ -2,7 +2,7 @@
 
 mod application;
 mod configuration;
-mod load_balancers;
+pub(crate) mod load_balancers;
 mod this_host;
 
 use std::time::Instant;

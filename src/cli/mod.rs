@@ -122,6 +122,12 @@ impl Command {
         match self {
             Self::Check(options) => options.app.as_deref(),
             Self::Unit(options) => Some(options.app.as_str()),
+            #[cfg(feature = "rehearse")]
+            Self::Rehearse(Rehearse {
+                common: Common { service: None, .. },
+                restart: Some(unit),
+                ..
+            }) => Some(unit.name()),
             _ => None,
         }
         .or(self.common().service.as_deref())
@@ -377,6 +383,26 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[cfg(feature = "rehearse")]
+    #[test]
+    fn a_rehearsal_of_a_restart_is_about_the_unit_that_restarts_unless_another_is_named() {
+        let application = |more: &[&str]| {
+            let words = [
+                "lb-drain",
+                "rehearse",
+                "--url",
+                "http://a/",
+                "--restart",
+                "web.service",
+            ];
+            let words = words.iter().chain(more).map(OsString::from);
+            let parsed = parse(words).expect("a command line");
+            parsed.cli.command.application().map(str::to_owned)
+        };
+        assert_eq!(application(&[]).as_deref(), Some("web.service"));
+        assert_eq!(application(&["--service", "app"]).as_deref(), Some("app"));
     }
 
     #[test]

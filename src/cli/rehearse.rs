@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use hyper::http::{HeaderName, HeaderValue};
 use lb_drain_api::duration;
 
 use super::Common;
 use crate::rehearse::Unit;
-use crate::rehearse::load::{self, MOST_A_SECOND};
+use crate::rehearse::load::MOST_A_SECOND;
 
 /// Shorter, no part of it shows anything.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -22,17 +21,30 @@ Exit codes:
   1    something failed; the report says what
   2    usage or configuration error, or this host is not fit for a rehearsal now; nothing was touched
   130  interrupted (SIGINT); this host came back first
-  143  terminated (SIGTERM); this host came back first";
+  143  terminated (SIGTERM); this host came back first
+A second signal gives up coming back: 1, with where this host stands and the command that brings it back.";
+
+/// What `--budget` is here, where coming back has a time of its own.
+const BUDGET: &str = "Time for leaving and draining: a duration such as 30s, or auto";
+const WAY_BACK: &str =
+    "Coming back is not part of it: that takes as long as health checks and the deregistration delay do.";
 
 // `rehearse`.
 #[derive(Debug, Args)]
+#[command(mut_arg("budget", |budget| budget.help(BUDGET).long_help(format!("{BUDGET}\n\n{WAY_BACK}"))))]
 pub struct Rehearse {
     /// Options of every command.
     #[command(flatten)]
     pub common: Common,
 
     /// Where to send requests: through the load balancer (several are asked for in turn)
-    #[arg(long = "url", value_name = "URL", required = true, env = "LB_DRAIN_URL")]
+    #[arg(
+        long = "url",
+        value_name = "URL",
+        required = true,
+        env = "LB_DRAIN_URL",
+        hide_env_values = true
+    )]
     pub urls: Vec<String>,
 
     /// Requests a second, half of them on connections of their own
@@ -47,14 +59,23 @@ pub struct Rehearse {
     pub duration: Duration,
 
     /// A header to send, such as "Authorization: Bearer …" (it is never shown)
-    #[arg(long = "header", value_name = "NAME: VALUE", env = "LB_DRAIN_HEADER", hide_env_values = true, value_parser = load::header)]
-    pub request_headers: Vec<(HeaderName, HeaderValue)>,
+    #[arg(
+        long = "header",
+        value_name = "NAME: VALUE",
+        env = "LB_DRAIN_HEADER",
+        hide_env_values = true
+    )]
+    pub request_headers: Vec<String>,
 
     /// Restart this unit while this host is out
+    ///
+    /// It is the service, as --service would name it: its own file in /etc/lb-drain is read where there is one.
     #[arg(long, value_name = "UNIT", env = "LB_DRAIN_RESTART")]
     pub restart: Option<Unit>,
 
     /// Take this host out even if it is the last one in service
+    ///
+    /// Where a load balancer cannot tell, the requests do: nearly all of them coming here means that there is no other.
     #[arg(long, env = "LB_DRAIN_EVEN_IF_LAST", value_parser = clap::builder::FalseyValueParser::new())]
     pub even_if_last: bool,
 

@@ -3,11 +3,13 @@
 //! A request is told from a health check by its size: who measures sends requests that are larger than any
 //! health check, and says how large.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::time::{Duration, Instant};
 
 use super::connection::{Socket, State};
+use super::namespace;
 use super::sock_diag::{self, Endings};
 use super::tcp_info::TcpInfo;
 
@@ -23,8 +25,18 @@ pub struct Arrivals {
     /// The bytes of a request, less than what it has and more than what anything else has.
     size: u64,
     endings: Option<Endings>,
+    deaf: Option<String>,
     connections: HashMap<u64, Memory>,
     begun: bool,
+}
+
+/// What has come since the look before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Came {
+    /// How long ago requests came, to a kernel tick. Of several on one connection, only the last is told.
+    pub requests: Vec<Duration>,
+    /// How many connections were opened, health checks among them.
+    pub connections: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,42 +57,55 @@ struct Exchange {
 }
 
 impl Arrivals {
-    /// Watches for requests of at least `size` bytes.
+    /// Watches for requests of at least `size` bytes. `main_pid` is the service's process, where it is known.
     ///
     /// # Errors
     ///
-    /// Where the kernel does not show the traffic of connections.
-    pub fn new(size: u64) -> io::Result<Self> {
+    /// Where the kernel does not show the traffic of connections, or the service has a network of its own.
+    pub fn new(size: u64, main_pid: Option<u32>) -> io::Result<Self> {
+        if main_pid.map(namespace::foreign).transpose()?.flatten().is_some() {
+            return Err(io::Error::other(
+                "the service runs in a network namespace of its own, whose requests are not seen from here",
+            ));
+        }
         sock_diag::probe()?;
+        // Without it, only a connection that opens and closes between two looks is missed.
+        let (endings, deaf) = match Endings::open() {
+            Ok(endings) => (Some(endings), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
         Ok(Self {
             size,
-            // Without it, only a connection that opens and closes between two looks is missed.
-            endings: Endings::open().ok(),
+            endings,
+            deaf,
             connections: HashMap::new(),
             begun: false,
         })
     }
 
-    /// How long ago requests arrived at these ports since the look before, to a kernel tick. Of several on one
-    /// connection, only the last is told. The first look only takes stock.
+    /// Why connections that open and close between two looks are missed, where they are.
+    #[must_use]
+    pub fn deaf(&self) -> Option<&str> {
+        self.deaf.as_deref()
+    }
+
+    /// What has come to these ports since the look before. The first look only takes stock.
     ///
     /// # Errors
     ///
     /// Where the kernel's table cannot be read.
-    pub fn look(&mut self, ports: &BTreeSet<u16>) -> io::Result<Vec<Duration>> {
+    pub fn look(&mut self, ports: &BTreeSet<u16>) -> io::Result<Came> {
         let now = Instant::now();
         let asked: Vec<u16> = ports.iter().copied().collect();
-        let mut arrivals = Vec::new();
-        sock_diag::dump(&OPEN, &asked, &mut |socket| {
-            arrivals.extend(self.note(now, &socket));
-        })?;
-        arrivals.extend(self.glance(ports)?);
+        let mut came = Came::default();
+        sock_diag::dump(&OPEN, &asked, &mut |socket| self.note(now, &socket, &mut came))?;
+        self.hear(now, ports, &mut came)?;
         self.connections
             .retain(|_, memory| now.duration_since(memory.seen) < KEEP);
         if !std::mem::replace(&mut self.begun, true) {
-            arrivals.clear();
+            came = Came::default();
         }
-        Ok(arrivals)
+        Ok(came)
     }
 
     /// As [`Arrivals::look`], of connections that have ended alone. It costs next to nothing, and has to be done
@@ -89,31 +114,45 @@ impl Arrivals {
     /// # Errors
     ///
     /// Where what the kernel tells cannot be read.
-    pub fn glance(&mut self, ports: &BTreeSet<u16>) -> io::Result<Vec<Duration>> {
-        let now = Instant::now();
-        let mut arrivals = Vec::new();
-        if let Some(endings) = self.endings.take() {
-            let read = endings.read(&mut |socket| {
-                if ports.contains(&socket.local_port) {
-                    arrivals.extend(self.note(now, &socket));
-                    self.connections.remove(&socket.cookie);
-                }
-            });
-            self.endings = Some(endings);
-            read?;
-        }
-        Ok(arrivals)
+    pub fn glance(&mut self, ports: &BTreeSet<u16>) -> io::Result<Came> {
+        let mut came = Came::default();
+        self.hear(Instant::now(), ports, &mut came)?;
+        Ok(came)
     }
 
-    fn note(&mut self, now: Instant, socket: &Socket) -> Option<Duration> {
-        let tcp = socket.tcp?;
-        let known = self.connections.entry(socket.cookie).or_insert(Memory {
-            seen: now,
-            exchange: Exchange::default(),
+    fn hear(&mut self, now: Instant, ports: &BTreeSet<u16>, came: &mut Came) -> io::Result<()> {
+        let Some(endings) = self.endings.take() else {
+            return Ok(());
+        };
+        let read = endings.read(&mut |socket| {
+            if ports.contains(&socket.local_port) {
+                self.note(now, &socket, came);
+                self.connections.remove(&socket.cookie);
+            }
         });
+        self.endings = Some(endings);
+        read
+    }
+
+    fn note(&mut self, now: Instant, socket: &Socket, came: &mut Came) {
+        let Some(tcp) = socket.tcp else {
+            return;
+        };
+        let known = match self.connections.entry(socket.cookie) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                came.connections += 1;
+                new.insert(Memory {
+                    seen: now,
+                    exchange: Exchange::default(),
+                })
+            }
+        };
         known.seen = now;
-        let arrived = known.exchange.note(socket.state, &tcp, self.size);
-        arrived.then(|| Duration::from_millis(tcp.last_data_recv.into()))
+        if known.exchange.note(socket.state, &tcp, self.size) {
+            came.requests
+                .push(Duration::from_millis(tcp.last_data_recv.into()));
+        }
     }
 }
 
@@ -204,8 +243,8 @@ mod tests {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let ports = BTreeSet::from([address.port()]);
-        let mut arrivals = Arrivals::new(640).expect("sock_diag");
-        assert!(arrivals.look(&ports).expect("a look").is_empty());
+        let mut arrivals = Arrivals::new(640, None).expect("sock_diag");
+        assert_eq!(arrivals.look(&ports).expect("a look"), Came::default());
         let mut client = std::net::TcpStream::connect(address).expect("connects");
         let (mut server, _) = listener.accept().expect("accepts");
         let mut request = [0; 1000];
@@ -215,14 +254,18 @@ mod tests {
         server.write_all(b"done").expect("answers");
         drop((server, client));
         let end = arrived + Duration::from_secs(5);
+        let mut connections = 0;
         let ago = loop {
             // The kernel tells from a work queue of its own.
-            match arrivals.look(&ports).expect("a look")[..] {
+            let came = arrivals.look(&ports).expect("a look");
+            connections += came.connections;
+            match came.requests[..] {
                 [] => assert!(Instant::now() < end, "never told"),
                 [ago] => break ago,
                 ref more => panic!("one came, not {more:?}"),
             }
         };
+        assert_eq!(connections, 1);
         assert!(ago <= arrived.elapsed() + Duration::from_millis(20), "{ago:?}");
     }
 

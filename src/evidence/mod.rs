@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
-pub use arrivals::Arrivals;
+pub use arrivals::{Arrivals, Came};
 pub use connection::{Connection, Reason, Verdict};
 pub(crate) use effort::Effort;
 pub use sockets::{Precision, SocketEvidence, Survey};

@@ -1,4 +1,4 @@
-//! The lines to write, each with its reason.
+//! The lines to write, each with its place and its reason.
 
 use std::time::Duration;
 
@@ -7,12 +7,16 @@ use lb_drain_api::duration::human;
 use super::figures::{AT_ONCE, Figures, LastArrival};
 
 /// What is known of waiting besides the figures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ground {
-    /// The longest floor of the load balancers now: configured, or what they need by their own account.
-    pub floor: Duration,
+    /// Each load balancer's floor now, by name: configured, or what it needs by its own account.
+    pub floors: Vec<(String, Duration)>,
     /// How long nothing may be in flight before that counts, where this host's connections were the evidence.
     pub quiet: Duration,
+    /// The configuration file; `None` where options stand for it.
+    pub file: Option<String>,
+    /// The unit that runs `lb-drain deregister`, in words.
+    pub unit: String,
 }
 
 /// One line to write.
@@ -20,6 +24,8 @@ pub struct Ground {
 pub struct Line {
     /// As it is written.
     pub text: String,
+    /// Where.
+    pub place: String,
     /// Why.
     pub reason: String,
 }
@@ -37,18 +43,16 @@ const AROUND: Duration = Duration::from_millis(500);
 ///
 /// What was measured once is taken half as much again: the next stop may meet a slower moment.
 #[must_use]
-pub fn advice(figures: &Figures, ground: Ground) -> Vec<Line> {
+pub fn advice(figures: &Figures, ground: &Ground) -> Vec<Line> {
     let Some(leaving) = figures.leaving else {
         return Vec::new();
     };
+    let now = ground.longest();
     let (floor, mut lines) = match &figures.last_arrival {
-        LastArrival::After(last) => {
-            let (floor, line) = floor(*last, ground.floor);
-            (floor, vec![line])
-        }
+        LastArrival::After(last) => (needed(*last).max(now), ground.floors(*last)),
         // Nothing is known that would be right to write.
         LastArrival::StillComing(_) => return Vec::new(),
-        LastArrival::Unknown(_) => (ground.floor, Vec::new()),
+        LastArrival::Unknown(_) => (now, Vec::new()),
     };
     let longest = figures.latency.max;
     let slow = longest.mul_f64(1.5);
@@ -68,12 +72,21 @@ pub fn advice(figures: &Figures, ground: Ground) -> Vec<Line> {
     if budget == LEAST {
         last.push_str(&format!("; {} at least", human(LEAST)));
     }
+    let (text, place) = match &ground.file {
+        Some(file) => (
+            format!(r#"budget = "{}s""#, budget.as_secs()),
+            format!("at the top of {file}"),
+        ),
+        None => (format!("--budget {}s", budget.as_secs()), option()),
+    };
     lines.push(Line {
-        text: format!(r#"budget = "{}s""#, budget.as_secs()),
+        text,
+        place,
         reason: format!("{}, {last}", parts.join(", ")),
     });
     lines.push(Line {
         text: format!("TimeoutStopSec={}s", (budget + KEPT_BACK).as_secs()),
+        place: format!("in [Service] of {}", ground.unit),
         reason: format!(
             "the budget and {} that lb-drain leaves systemd; it is counted anew for SIGTERM",
             human(KEPT_BACK)
@@ -82,31 +95,71 @@ pub fn advice(figures: &Figures, ground: Ground) -> Vec<Line> {
     lines
 }
 
-/// The floor to write, and its line.
-fn floor(last: Duration, now: Duration) -> (Duration, Line) {
+impl Ground {
+    fn longest(&self) -> Duration {
+        let floors = self.floors.iter().map(|(_, floor)| *floor);
+        floors.max().unwrap_or_default()
+    }
+
+    /// A line for each load balancer's own floor, and one for all where they agree.
+    fn floors(&self, last: Duration) -> Vec<Line> {
+        if self.file.is_none() {
+            let (floor, reason) = floor(last, self.longest());
+            return vec![Line {
+                text: format!("--min-wait {}s", floor.as_secs()),
+                place: option(),
+                reason,
+            }];
+        }
+        let mut lines: Vec<Line> = Vec::new();
+        for (name, now) in &self.floors {
+            let (floor, reason) = floor(last, *now);
+            let text = format!(r#"min_wait = "{}s""#, floor.as_secs());
+            match lines
+                .iter_mut()
+                .find(|line| line.text == text && line.reason == reason)
+            {
+                Some(line) => line.place.push_str(&format!(r#" and "{name}""#)),
+                None => lines.push(Line {
+                    text,
+                    place: format!(r#"under [[load_balancer]] "{name}""#),
+                    reason,
+                }),
+            }
+        }
+        lines
+    }
+}
+
+fn option() -> String {
+    "an option of lb-drain deregister".to_owned()
+}
+
+/// What a measurement asks for.
+fn needed(last: Duration) -> Duration {
+    if last <= AT_ONCE {
+        Duration::ZERO
+    } else {
+        whole_seconds(last.mul_f64(1.5))
+    }
+}
+
+/// The floor to write, and why.
+fn floor(last: Duration, now: Duration) -> (Duration, String) {
     let came = if last.is_zero() {
         "no new request came after leaving".to_owned()
     } else {
         format!("the last new request came {} after leaving", human(last))
     };
-    let needed = if last <= AT_ONCE {
-        Duration::ZERO
-    } else {
-        whole_seconds(last.mul_f64(1.5))
-    };
-    let (floor, reason) = if needed > now {
+    let needed = needed(last);
+    if needed > now {
         (needed, format!("{came}; half as long again, for a slower moment"))
     } else if now.is_zero() {
         (now, format!("{came}: its changes take effect at once"))
     } else {
         // One quiet moment does not prove that the load balancer's maker is wrong.
-        (now, format!("{came}, within what is waited now"))
-    };
-    let line = Line {
-        text: format!(r#"min_wait = "{}s""#, whole_seconds(floor).as_secs()),
-        reason,
-    };
-    (floor, line)
+        (whole_seconds(now), format!("{came}, within what is waited now"))
+    }
 }
 
 fn whole_seconds(time: Duration) -> Duration {
@@ -130,18 +183,28 @@ mod tests {
                 ..Latency::default()
             },
             last_arrival,
+            came: None,
             leaving: Some(Duration::from_millis(10)),
             drain: Some(Duration::from_secs(2)),
             back: None,
         }
     }
 
-    fn texts(last_arrival: LastArrival, floor: u64, quiet: u64) -> Vec<String> {
+    fn lines(last_arrival: LastArrival, floors: &[(&str, u64)], quiet: u64) -> Vec<Line> {
+        let floors = floors.iter();
         let ground = Ground {
-            floor: Duration::from_secs(floor),
+            floors: floors
+                .map(|(name, floor)| ((*name).to_owned(), Duration::from_secs(*floor)))
+                .collect(),
             quiet: Duration::from_secs(quiet),
+            file: Some("web.toml".to_owned()),
+            unit: "web.service".to_owned(),
         };
-        let lines = advice(&figures(last_arrival), ground);
+        advice(&figures(last_arrival), &ground)
+    }
+
+    fn texts(last_arrival: LastArrival, floor: u64, quiet: u64) -> Vec<String> {
+        let lines = lines(last_arrival, &[("edge", floor)], quiet);
         lines.into_iter().map(|line| line.text).collect()
     }
 
@@ -163,6 +226,35 @@ mod tests {
     fn a_floor_that_suffices_stays() {
         let after = LastArrival::After(Duration::from_millis(4100));
         assert_eq!(texts(after, 15, 1)[0], r#"min_wait = "15s""#);
+    }
+
+    #[test]
+    fn each_line_has_its_place_and_each_load_balancer_its_own_floor() {
+        let after = || LastArrival::After(Duration::from_millis(4100));
+        let places = |floors: &[(&str, u64)]| {
+            let lines = lines(after(), floors, 0);
+            let told = lines
+                .into_iter()
+                .map(|line| format!("{} {}", line.text, line.place));
+            told.collect::<Vec<_>>()
+        };
+        let floors = [("edge", 0), ("public", 15), ("inner", 0)];
+        assert_eq!(
+            places(&floors),
+            [
+                r#"min_wait = "7s" under [[load_balancer]] "edge" and "inner""#,
+                r#"min_wait = "15s" under [[load_balancer]] "public""#,
+                r#"budget = "19s" at the top of web.toml"#,
+                "TimeoutStopSec=20s in [Service] of web.service",
+            ]
+        );
+        let ground = Ground {
+            floors: vec![("haproxy".to_owned(), Duration::ZERO)],
+            ..Ground::default()
+        };
+        let lines = advice(&figures(after()), &ground);
+        assert_eq!(lines[0].text, "--min-wait 7s");
+        assert_eq!(lines[1].text, "--budget 11s");
     }
 
     #[test]

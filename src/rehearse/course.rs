@@ -8,15 +8,17 @@ use std::time::Duration;
 use lb_drain_api::duration::human;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use super::figures::Figures;
-use super::{Deeds, Phase, Recorded, Recorder, Unit, text};
+use super::way_back::whereabouts;
+use super::{Deeds, Phase, Recorder, Unit, all_is_well};
 use crate::budget::Deadline;
-use crate::engine::{self, Ledger, Plan, Return, Run, Standing, Waiting};
+use crate::engine::{self, Evidence, Ledger, Plan, Return, Run, Standing, Waiting, ports_in_words};
 use crate::evidence;
+use crate::main_process;
 use crate::record::Record;
 use crate::report::narrator::Narrator;
+use crate::service_manager::Asked;
 
 /// How often to look for what has to come true.
 const LOOK: Duration = Duration::from_millis(10);
@@ -26,16 +28,24 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Means {
     /// The load balancers.
     pub plans: Vec<Plan>,
-    /// For leaving, and again for coming back.
+    /// For leaving and draining.
     pub budget: Duration,
+    /// For coming back: see [`super::patience`].
+    pub patience: Duration,
     /// How long nothing may be in flight before that counts.
     pub quiet: Duration,
     /// The service's ports.
     pub ports: BTreeSet<u16>,
     /// What was taken out, for the way back.
     pub record: Arc<Record>,
+    /// The service's unit, where its name is known.
+    pub service: Option<String>,
     /// The unit to restart while this host is out.
     pub restart: Option<Unit>,
+    /// Whether this host leaves even where nobody else is in service.
+    pub even_if_last: bool,
+    /// The command that brings this host back, should this not do it.
+    pub command: String,
 }
 
 /// How long each part takes at least.
@@ -69,6 +79,10 @@ pub struct Course {
     times: Times,
     deeds: Mutex<Deeds>,
     away: AtomicBool,
+    /// Whether coming back has been tried to the end.
+    tried: AtomicBool,
+    /// Whether the service has failed to start again.
+    broken: AtomicBool,
     restarting: tokio::sync::Mutex<Option<JoinHandle<Result<(), String>>>>,
 }
 
@@ -82,6 +96,8 @@ impl Course {
             times,
             deeds: Mutex::default(),
             away: AtomicBool::new(false),
+            tried: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             restarting: tokio::sync::Mutex::default(),
         }
     }
@@ -92,6 +108,24 @@ impl Course {
         &self.recorder
     }
 
+    /// Whether this host has begun to leave and is not back.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn done(&self) -> Deeds {
+        self.deeds().clone()
+    }
+
+    /// Tells of what went wrong, now and in the report.
+    pub fn trouble(&self, trouble: String) {
+        tracing::error!("{trouble}");
+        self.deeds().troubles.push(trouble);
+    }
+
     /// All of it, from the first request to the last.
     ///
     /// # Errors
@@ -99,7 +133,7 @@ impl Course {
     /// What went wrong, other than requests. This host may be out then: see [`Course::recover`].
     pub async fn run(&self) -> Result<(), String> {
         sleep(self.times.before).await;
-        self.all_is_well_before().await?;
+        all_is_well::before_leaving(&self.recorder, &self.means).await?;
         self.leave().await?;
         match &self.means.restart {
             Some(unit) => self.restart(unit).await?,
@@ -115,69 +149,49 @@ impl Course {
     ///
     /// # Errors
     ///
-    /// Why it stays out, and what to do.
+    /// Why it is not in service, where it stands, and what to do.
     pub async fn recover(&self) -> Result<(), String> {
-        if !self.away.load(Ordering::Relaxed) {
+        if !self.is_away() {
             return Ok(());
         }
-        if let Some(restarting) = self.restarting.lock().await.take() {
+        let restarting = self.restarting.lock().await.take();
+        if let Some(restarting) = restarting {
             tracing::warn!("waiting until the service has started again");
-            // Whether it does shows below.
-            drop(timeout(self.means.budget, restarting).await);
+            if let Err(error) = restarting.await.map_err(|error| error.to_string()).flatten() {
+                self.broken.store(true, Ordering::Relaxed);
+                self.trouble(error);
+            }
         }
-        let advice = "this host is out: when its service runs, run lb-drain register";
-        self.register()
-            .await
-            .map(drop)
-            .map_err(|error| format!("{error}; {advice}"))
+        if self.tried.load(Ordering::Relaxed) {
+            return Err(self.whereabouts().await);
+        }
+        match self.register().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("{error}; {}", self.whereabouts().await)),
+        }
     }
 
-    /// The record and the deeds, once all is answered.
-    pub async fn finish(self) -> (Recorded, Deeds) {
-        let deeds = self.deeds.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (self.recorder.finish().await, deeds)
-    }
-
-    /// A test whose requests fail anyway, or do not come here, would take the host out for nothing.
-    async fn all_is_well_before(&self) -> Result<(), String> {
-        let done = self.recorder.done();
-        let figures = Figures::new(
-            &Recorded {
-                requests: done,
-                ..Recorded::default()
-            },
-            &Deeds::default(),
-        );
-        if figures.failed() * 2 > figures.sent {
-            return Err(format!(
-                "of {} requests {} failed before this host left ({}); nothing was touched",
-                figures.sent,
-                figures.failed(),
-                text::kinds(&figures.failures)
-            ));
-        }
-        if let Ok(None) = self.recorder.arrived_since(Duration::ZERO) {
-            let ports: Vec<String> = self.means.ports.iter().map(ToString::to_string).collect();
-            return Err(format!(
-                "none of {} requests arrived at port {} of this host; nothing was touched (is it the right URL and port? \
-                 a higher --rate or a longer --duration help where there are many hosts)",
-                self.recorder.tally().sent,
-                ports.join(", ")
-            ));
-        }
-        Ok(())
+    /// Where this host stands, and what to do, once coming back is given up.
+    pub async fn whereabouts(&self) -> String {
+        whereabouts(&self.means.plans, &self.means.command).await
     }
 
     async fn leave(&self) -> Result<(), String> {
         self.away.store(true, Ordering::Relaxed);
         let began = self.recorder.enter(Phase::Leaving);
         self.deeds().leaving = Some(began);
-        let (run, narrator) = self.engine_run(false, "still in rotation");
+        let (run, narrator) = self.engine_run(self.means.budget, false, "still in rotation");
         engine::deregister(&run, self.means.plans.clone()).await;
         let members = run.ledger.members();
         let start = self.recorder.at(run.deadline.start());
         let out = members.iter().filter_map(|member| member.deregistered).min();
-        self.deeds().out = out.map(|out| start + out);
+        {
+            let mut deeds = self.deeds();
+            deeds.out = out.map(|out| start + out);
+            deeds.load_balancers = members.iter().map(engine::Member::json).collect();
+            let evidence = |member: &engine::Member| member.evidence == Some(Evidence::Connections);
+            deeds.by_connections = members.iter().any(evidence);
+        }
         if !run.ledger.all_out() {
             return Err(format!("not out of every load balancer: {}", errors(&run.ledger)));
         }
@@ -189,9 +203,8 @@ impl Course {
                 deeds.evidence = Some(narrator.evidence(last));
             }
         } else {
-            let trouble = format!("not drained within the budget of {}", human(self.means.budget));
-            tracing::warn!("{trouble}");
-            self.deeds().troubles.push(trouble);
+            let budget = human(self.means.budget);
+            self.trouble(format!("not drained within the budget of {budget}"));
         }
         Ok(())
     }
@@ -209,12 +222,16 @@ impl Course {
         // It stays there while it runs, so that whoever ends this waits for it.
         let ended = restarting.insert(unit.restart()).await;
         *restarting = None;
-        ended.map_err(|error| error.to_string())?
+        let ended = ended.map_err(|error| error.to_string()).flatten();
+        self.broken.store(ended.is_err(), Ordering::Relaxed);
+        ended
     }
 
     async fn come_back(&self) -> Result<(), String> {
-        let (began, run) = self.register().await?;
-        while run.deadline.left() > Duration::ZERO {
+        let began = self.register().await?;
+        // Requests come as soon as its changes take effect, which takes as long as it did to leave.
+        let until = Instant::now() + self.means.budget;
+        while Instant::now() < until {
             match self.recorder.arrived_since(began) {
                 Ok(None) => sleep(LOOK).await,
                 Ok(back) => {
@@ -231,48 +248,82 @@ impl Course {
     }
 
     /// Puts this host back. Returns when that began.
-    async fn register(&self) -> Result<(Duration, Run), String> {
-        self.until_it_listens().await?;
+    async fn register(&self) -> Result<Duration, String> {
+        let registered = self.register_in_time().await;
+        self.tried.store(true, Ordering::Relaxed);
+        if registered.is_ok() {
+            self.away.store(false, Ordering::Relaxed);
+        }
+        registered
+    }
+
+    async fn register_in_time(&self) -> Result<Duration, String> {
+        let until = Instant::now() + self.means.patience;
+        self.until_it_listens(until).await?;
         let began = self.recorder.enter(Phase::Returning);
         self.deeds().returning = Some(began);
-        let (run, _) = self.engine_run(true, "not back in rotation");
-        // Not what a person keeps out: that was out before the rehearsal, and stays so.
+        let time = until.saturating_duration_since(Instant::now());
+        let (run, _) = self.engine_run(time, true, "not back in rotation");
+        // Not what a person keeps out: somebody has decided so, and a rehearsal does not know better.
         let how = Return {
             until_in_service: true,
             even_if_kept_out: false,
         };
         engine::register(&run, self.means.plans.clone(), how).await;
-        if !run.ledger.all_out() || run.ledger.any(Standing::LeftOut) {
-            return Err(format!(
-                "not back in every load balancer: {}",
-                errors(&run.ledger)
-            ));
+        let left_out = run.ledger.any(Standing::LeftOut) || run.ledger.any(Standing::KeptOut);
+        if !run.ledger.all_out() || left_out {
+            let errors = errors(&run.ledger);
+            return Err(format!("not back in every load balancer: {errors}"));
         }
-        self.away.store(false, Ordering::Relaxed);
-        Ok((began, run))
+        Ok(began)
     }
 
     /// The engine registers once the service listens, but by its last look: that may be from before the service
     /// stopped.
-    async fn until_it_listens(&self) -> Result<(), String> {
-        let mut evidence = evidence::open(None);
-        let until = Instant::now() + self.means.budget;
+    async fn until_it_listens(&self, until: Instant) -> Result<(), String> {
+        let began = Instant::now();
+        // One that systemd could not start is not waited for as one that takes its time.
+        let until = if self.broken.load(Ordering::Relaxed) {
+            until.min(began + self.means.budget)
+        } else {
+            until
+        };
+        let mut evidence = evidence::open(self.main_pid().await);
+        let mut told = false;
         loop {
             // Where nothing can be seen the engine says so.
             let seen = evidence.look(&self.means.ports).unwrap_or_default();
-            let Some((port, _)) = seen.iter().find(|(_, traffic)| !traffic.listening) else {
+            let silent: Vec<u16> = seen
+                .iter()
+                .filter(|(_, traffic)| !traffic.listening)
+                .map(|(port, _)| *port)
+                .collect();
+            if silent.is_empty() {
                 return Ok(());
-            };
+            }
+            let ports = ports_in_words(silent.iter());
             if Instant::now() >= until {
-                let waited = human(self.means.budget);
-                return Err(format!("nothing listens on port {port}, for {waited}"));
+                let waited = human(began.elapsed());
+                return Err(format!("nothing listens on {ports}, for {waited}"));
+            }
+            if !told && began.elapsed() >= Duration::from_secs(1) {
+                told = true;
+                tracing::info!("waiting for the service to listen on {ports}");
             }
             sleep(LOOK).await;
         }
     }
 
+    /// The service's process now: a restart gives it another one, which may have a network of its own.
+    async fn main_pid(&self) -> Option<u32> {
+        let service = self.means.service.clone()?;
+        let asked = move || main_process::application(&Asked::NotInUnit, Some(&service));
+        let application = tokio::task::spawn_blocking(asked).await.ok()?;
+        main_process::pid(application)
+    }
+
     /// A run of the engine, and who tells of it.
-    fn engine_run(&self, no_wait: bool, failing: &'static str) -> (Run, Arc<Narrator>) {
+    fn engine_run(&self, time: Duration, no_wait: bool, failing: &'static str) -> (Run, Arc<Narrator>) {
         let ledger = Ledger::default();
         let narrator = Arc::new(Narrator::new(
             ledger.clone(),
@@ -283,7 +334,7 @@ impl Course {
         // The service is meant to run: nobody waits for its end. With the sender gone, nobody is ever told.
         let (_, main_process_gone) = watch::channel(false);
         let run = Run {
-            deadline: Deadline::new(self.means.budget, Duration::ZERO),
+            deadline: Deadline::new(time, Duration::ZERO),
             waiting: Waiting {
                 no_wait,
                 quiet: self.means.quiet,
@@ -311,6 +362,7 @@ fn errors(ledger: &Ledger) -> String {
         let why = match member.standing {
             Standing::In | Standing::Failed => member.error.as_deref().unwrap_or("no answer"),
             Standing::LeftOut => "it is on record as out before lb-drain came, and is left so",
+            Standing::KeptOut => "somebody keeps it out by hand (deregister --keep-out), and it is left so",
             _ => return None,
         };
         (!member.optional).then(|| format!("{}: {why}", member.name))

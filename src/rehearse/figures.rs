@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lb_drain_api::duration::human;
+
 use super::load::{Failure, Request};
 use super::{Deeds, Phase, Recorded};
 
@@ -26,6 +28,8 @@ pub struct Figures {
     pub latency: Latency,
     /// When the last new request arrived here after this host had left.
     pub last_arrival: LastArrival,
+    /// What else came here from then on, while that was watched; `None` where nothing could be seen.
+    pub came: Option<Came>,
     /// From the beginning to being out of rotation.
     pub leaving: Option<Duration>,
     /// From the beginning to being drained.
@@ -62,12 +66,22 @@ pub struct Latency {
     pub max: Duration,
 }
 
+/// What came to this host's ports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Came {
+    /// Requests of the load.
+    pub requests: usize,
+    /// New connections, whoever opened them: health checks are among them.
+    pub connections: usize,
+}
+
 /// When the last new request arrived after this host had left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LastArrival {
     /// This long after.
     After(Duration),
-    /// They still arrived when the watch ended, this long after.
+    /// They still arrived when the watch ended, which was so shortly after that one this long after leaving need not
+    /// have been the last.
     StillComing(Duration),
     /// Not known, for this reason.
     Unknown(String),
@@ -87,10 +101,11 @@ impl Figures {
         let since = |from: Option<Duration>, to: Option<Duration>| Some(to?.saturating_sub(from?));
         Self {
             spells,
-            sent: recorded.requests.len(),
+            sent: recorded.requests.len() + recorded.unanswered,
             failures: failures(&recorded.requests.iter().collect::<Vec<_>>()),
             latency: latency(recorded.requests.iter()),
             last_arrival: last_arrival(recorded, deeds),
+            came: came(recorded, deeds),
             leaving: since(deeds.leaving, deeds.out),
             drain: since(deeds.leaving, deeds.drained),
             back: since(deeds.returning, deeds.back),
@@ -144,26 +159,51 @@ fn latency<'a>(requests: impl Iterator<Item = &'a Request>) -> Latency {
     }
 }
 
+/// From when to when it is watched what still arrives. A restart ends it: what comes then comes to a service that its
+/// unit may have brought back already.
+fn watched(recorded: &Recorded, deeds: &Deeds) -> Option<(Duration, Duration)> {
+    let restarting = recorded
+        .phases
+        .iter()
+        .find(|(phase, _)| *phase == Phase::Restarting);
+    let end = restarting.map(|(_, from)| *from).or(deeds.returning);
+    let out = deeds.out?;
+    Some((out, end.unwrap_or(recorded.ended).max(out)))
+}
+
+fn came(recorded: &Recorded, deeds: &Deeds) -> Option<Came> {
+    let (from, to) = watched(recorded, deeds).filter(|_| recorded.blind.is_none())?;
+    let count = |moments: &[Duration]| moments.iter().filter(|at| (from..to).contains(*at)).count();
+    Some(Came {
+        requests: count(&recorded.arrivals),
+        connections: count(&recorded.connections),
+    })
+}
+
 fn last_arrival(recorded: &Recorded, deeds: &Deeds) -> LastArrival {
     if let Some(why) = &recorded.blind {
         return LastArrival::Unknown(why.clone());
     }
-    let Some(out) = deeds.out else {
+    let Some((out, end)) = watched(recorded, deeds) else {
         return LastArrival::Unknown(
             "this host was not taken out of rotation by its load balancer".to_owned(),
         );
     };
-    let end = deeds.returning.unwrap_or(recorded.ended);
     let late = recorded.arrivals.iter().filter(|at| (out..end).contains(*at));
     let last = late.max().map_or(Duration::ZERO, |last| *last - out);
     let before = deeds.leaving.unwrap_or(out);
     let came = recorded.arrivals.iter().filter(|at| **at < before).count();
     let quiet = before / u32::try_from(came).unwrap_or(u32::MAX).max(1) * GAPS;
-    if last > AT_ONCE && end - out - last < quiet {
-        LastArrival::StillComing(last)
-    } else {
-        LastArrival::After(last)
+    if end - out - last >= quiet {
+        return LastArrival::After(last);
     }
+    if last > AT_ONCE {
+        return LastArrival::StillComing(last);
+    }
+    LastArrival::Unknown(format!(
+        "it was watched for {} only, and requests used to come less often than that shows",
+        human(end - out)
+    ))
 }
 
 #[cfg(test)]
@@ -236,6 +276,22 @@ mod tests {
         assert_eq!(last(&[6310, 5100, 8100]), LastArrival::After(millis(1300)));
         assert_eq!(last(&[5100, 7400]), LastArrival::After(millis(2390)));
         assert_eq!(last(&[5100, 7600]), LastArrival::StillComing(millis(2590)));
+        // A restart brings this host back by itself, and what comes then comes late for another reason.
+        let restarted = |arrivals: &[u64], restart: u64| {
+            let mut recorded = recorded(&[(0..50).map(|n| n * 100).collect(), arrivals.to_vec()].concat());
+            recorded.phases.push((Phase::Restarting, millis(restart)));
+            Figures::new(&recorded, &deeds())
+        };
+        let figures = restarted(&[5005, 6500, 6600, 6700], 6000);
+        assert_eq!(figures.last_arrival, LastArrival::After(millis(0)));
+        assert_eq!(figures.came.map(|came| came.requests), Some(0));
+        assert_eq!(
+            restarted(&[5300, 5900], 6000).last_arrival,
+            LastArrival::StillComing(millis(890))
+        );
+        // And where it follows at once, nothing has been seen that would show that nothing comes.
+        let at_once = restarted(&[6500], 5300).last_arrival;
+        assert!(matches!(at_once, LastArrival::Unknown(_)), "{at_once:?}");
         let blind = Recorded {
             blind: Some("no".to_owned()),
             ..recorded(&[])

@@ -14,6 +14,7 @@ pub fn object(rehearsal: &Rehearsal) -> Map<String, Value> {
     let Rehearsal {
         aim,
         rate,
+        recorded,
         deeds,
         figures,
         advice,
@@ -41,7 +42,7 @@ pub fn object(rehearsal: &Rehearsal) -> Map<String, Value> {
         .collect();
     let lines: Vec<Value> = advice
         .iter()
-        .map(|line| json!({ "line": line.text, "reason": line.reason }))
+        .map(|line| json!({ "line": line.text, "where": line.place, "reason": line.reason }))
         .collect();
     let object = json!({
         "url": aim,
@@ -49,15 +50,22 @@ pub fn object(rehearsal: &Rehearsal) -> Map<String, Value> {
         "sent": figures.sent,
         "failed": figures.failed(),
         "failures": failures(&figures.failures),
+        "unanswered": recorded.unanswered,
+        "unsent": recorded.unsent,
         "latency_ms": latency(&figures.latency),
         "phases": phases,
         "out_of_rotation_ms": figures.leaving.map(millis),
         "last_new_request_ms": last.map(millis),
         "still_arriving": still_coming,
+        "came_after_leaving": figures.came.map(|came| json!({
+            "requests": came.requests,
+            "connections": came.connections,
+        })),
         "longest_request_ms": millis(figures.latency.max),
         "drained_ms": figures.drain.map(millis),
         "evidence": deeds.evidence,
         "back_ms": figures.back.map(millis),
+        "load_balancers": deeds.load_balancers,
         "troubles": deeds.troubles,
         "advice": lines,
     });

@@ -7,14 +7,15 @@ use lb_drain_api::duration::human;
 use lb_drain_api::{Error, Found, Rotation};
 
 use crate::engine::Plan;
+use crate::record::Record;
 
 /// How this host stands before a rehearsal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The ports of this host that the load balancers name.
     pub ports: BTreeSet<u16>,
-    /// The longest floor: configured, or what a load balancer needs by its own account.
-    pub floor: Duration,
+    /// Those that cannot tell whether any other host is in service.
+    pub silent: Vec<String>,
     /// What an operator should know.
     pub remarks: Vec<String>,
 }
@@ -28,16 +29,32 @@ pub enum Refusal {
     NoAnswer(String),
 }
 
+impl Refusal {
+    /// The sentence.
+    #[must_use]
+    pub fn why(self) -> String {
+        match self {
+            Self::Unfit(why) | Self::NoAnswer(why) => why,
+        }
+    }
+}
+
 /// Asks every load balancer how this host stands, each question for at most `limit`.
 ///
 /// # Errors
 ///
-/// Where this host is not in service, or is the last one that is and `even_if_last` is false, or where that
-/// cannot be found out.
-pub async fn standing(plans: &[Plan], limit: Duration, even_if_last: bool) -> Result<Standing, Refusal> {
+/// Where this host is not in service, is kept out by hand, or is the last one in service and `even_if_last` is false,
+/// or where that cannot be found out.
+pub async fn standing(
+    plans: &[Plan],
+    record: &Record,
+    limit: Duration,
+    even_if_last: bool,
+) -> Result<Standing, Refusal> {
     let mut standing = Standing::default();
     for plan in plans {
         let (name, balancer) = (&plan.name, &plan.balancer);
+        let identity = balancer.identity();
         let found = match within(limit, plan, balancer.find()).await {
             Ok(found) => found,
             Err(error) if plan.optional => {
@@ -53,15 +70,20 @@ pub async fn standing(plans: &[Plan], limit: Duration, even_if_last: bool) -> Re
         }
         for Found { target, view } in found {
             let view = view.map_err(|error| Refusal::NoAnswer(format!("{name}: {error}")))?;
-            let whole = format!(
-                "{} {} {target}",
-                balancer.identity().provider,
-                balancer.identity().endpoint
-            );
+            let whole = format!("{} {} {target}", identity.provider, identity.endpoint);
             if !matches!(view.rotation, Rotation::InService | Rotation::Unknown) {
                 return Err(Refusal::Unfit(format!(
                     "{name}: {whole} is not in service (its state is {}); a rehearsal starts in service",
                     view.state
+                )));
+            }
+            if record
+                .entry(identity, &target)
+                .is_some_and(|entry| entry.kept_out)
+            {
+                return Err(Refusal::Unfit(format!(
+                    "{name}: {whole} is on record as kept out by hand (deregister --keep-out), so a rehearsal would not \
+                     bring it back; run lb-drain register by hand first"
                 )));
             }
             standing.ports.extend(view.ports);
@@ -73,21 +95,9 @@ pub async fn standing(plans: &[Plan], limit: Duration, even_if_last: bool) -> Re
                     )));
                 }
                 Ok(Some(_)) => {}
-                Ok(None) => standing.remarks.push(format!(
-                    "{name}: {whole} does not tell whether any other host is in service"
-                )),
+                Ok(None) => standing.silent.push(format!("{name}: {whole}")),
                 Err(error) => return Err(Refusal::NoAnswer(format!("{name}: {error}"))),
             }
-            let floor = match plan.min_wait {
-                Some(floor) => floor,
-                // Not essential: the engine asks again, and says what it could not learn.
-                None => within(limit, plan, balancer.terms(&target))
-                    .await
-                    .ok()
-                    .and_then(|terms| terms.min_wait)
-                    .unwrap_or_default(),
-            };
-            standing.floor = standing.floor.max(floor);
         }
     }
     Ok(standing)

@@ -1,31 +1,37 @@
 //! A drain test: what clients see while this host leaves its load balancers and comes back, in numbers.
 //!
+//! First nothing is touched: [`standing`] and [`way_back`] find out whether it would be right and could be undone.
 //! [`load`] sends requests at a steady rate, and [`watch`] sees which of them arrive here; [`Recorder`] has
 //! both on one clock. [`Course`] is what is done with this host meanwhile: the engine's own leaving and coming
 //! back. [`Figures`] count what was recorded, [`advice`] says what to write, and [`text`], [`json`] and
 //! [`page`] tell it.
 
 pub mod advice;
+mod all_is_well;
 mod course;
 mod figures;
 pub mod json;
 mod last_one;
 pub mod load;
 pub mod page;
+mod page_file;
 mod recorder;
 mod restart;
 pub mod text;
 mod timeline;
 mod watch;
+mod way_back;
 
 use std::fmt;
 use std::time::Duration;
 
 pub use course::{Course, Means, Times};
-pub use figures::{Figures, LastArrival, Latency, Spell};
+pub use figures::{Came, Figures, LastArrival, Latency, Spell};
 pub use last_one::{Refusal, Standing, standing};
+pub use page_file::PageFile;
 pub use recorder::{Recorded, Recorder};
 pub use restart::Unit;
+pub use way_back::{floors_fit, patience, way_back};
 
 /// What a rehearsal is made of, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +82,10 @@ pub struct Deeds {
     pub drained: Option<Duration>,
     /// On what evidence.
     pub evidence: Option<String>,
+    /// Whether this host's connections were the evidence for any of them.
+    pub by_connections: bool,
+    /// Each load balancer's entry and how leaving it ended, in the shape of `load_balancers[]`.
+    pub load_balancers: Vec<serde_json::Value>,
     /// When coming back began.
     pub returning: Option<Duration>,
     /// When the first request arrived again.

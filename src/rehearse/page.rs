@@ -71,16 +71,16 @@ fn section(page: &mut String, rehearsal: &Rehearsal) -> std::fmt::Result {
     if !rehearsal.advice.is_empty() {
         page.push_str(r#"<h3>Write</h3><div class="wide"><table>"#);
         for line in &rehearsal.advice {
-            let (line, reason) = (escaped(&line.text), escaped(&line.reason));
+            let (text, place, reason) = (escaped(&line.text), escaped(&line.place), escaped(&line.reason));
             writeln!(
                 page,
-                r#"<tr><td class="key"><code>{line}</code></td><td>{reason}</td></tr>"#
+                r#"<tr><td class="key"><code>{text}</code></td><td>{place}: {reason}</td></tr>"#
             )?;
         }
         page.push_str("</table></div>\n");
     }
     page.push_str(concat!(
-        r#"<h3>Phase by phase</h3><div class="wide"><table><tr><th>phase</th><th class="n">took</th><th class="n">sent</th>"#,
+        r#"<h3>Phase by phase, by when a request was sent</h3><div class="wide"><table><tr><th>phase</th><th class="n">took</th><th class="n">sent</th>"#,
         r#"<th class="n">failed</th><th class="n">p50</th><th class="n">p99</th><th class="n">max</th><th>what failed</th></tr>"#,
     ));
     for spell in &figures.spells {

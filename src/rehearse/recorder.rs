@@ -1,7 +1,7 @@
 //! Load and watch on one clock, with the phases in which things happened.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,13 +11,20 @@ use super::load::{Aim, Load, Request, Tally};
 use super::watch::Watch;
 use crate::engine::Traffic;
 
-/// Records from its start until [`Recorder::finish`].
+/// Records from its start until it is dropped.
 #[derive(Debug)]
 pub struct Recorder {
     started: Instant,
     load: Load,
     watch: Watch,
-    phases: Mutex<Vec<(Phase, Duration)>>,
+    marks: Mutex<Marks>,
+}
+
+#[derive(Debug)]
+struct Marks {
+    phases: Vec<(Phase, Duration)>,
+    /// When all was done but for the last answers.
+    ended: Option<Duration>,
 }
 
 /// What was recorded. Times count from the start of the load.
@@ -25,29 +32,41 @@ pub struct Recorder {
 pub struct Recorded {
     /// What became of each request, in the order in which they were due.
     pub requests: Vec<Request>,
+    /// Requests of which nothing is known yet.
+    pub unanswered: usize,
+    /// Requests that were not sent when they were due, nor at any time after.
+    pub unsent: usize,
     /// The phases in order, and when each began.
     pub phases: Vec<(Phase, Duration)>,
-    /// When the load ended.
+    /// When the last phase ended.
     pub ended: Duration,
     /// When requests of the load arrived at this host.
     pub arrivals: Vec<Duration>,
+    /// When connections to this host were opened.
+    pub connections: Vec<Duration>,
     /// How many requests were in flight at this host, whenever that changed.
     pub in_flight: Vec<(Duration, u64)>,
     /// Why this host's connections could not be seen.
     pub blind: Option<String>,
+    /// Why those could not that were open for a moment only.
+    pub deaf: Option<String>,
 }
 
 impl Recorder {
-    /// Starts to send `rate` requests a second, and to watch `ports` of this host.
+    /// Starts to send `rate` requests a second, and to watch `ports` of this host: of its own network, or of that of
+    /// the service's process `main_pid`.
     #[must_use]
-    pub fn start(aim: Aim, rate: u32, ports: BTreeSet<u16>) -> Self {
+    pub fn start(aim: Aim, rate: u32, ports: BTreeSet<u16>, main_pid: Option<u32>) -> Self {
         let started = Instant::now();
         tracing::debug!("now: {}", Phase::Before);
         Self {
             started,
-            watch: Watch::start(ports, started),
+            watch: Watch::start(ports, main_pid, started),
             load: Load::start(aim, rate, started),
-            phases: Mutex::new(vec![(Phase::Before, Duration::ZERO)]),
+            marks: Mutex::new(Marks {
+                phases: vec![(Phase::Before, Duration::ZERO)],
+                ended: None,
+            }),
         }
     }
 
@@ -67,26 +86,23 @@ impl Recorder {
     pub fn enter(&self, phase: Phase) -> Duration {
         let now = self.now();
         tracing::debug!("now: {phase}");
-        self.phases().push((phase, now));
+        self.marks().phases.push((phase, now));
         now
     }
 
     /// The phase that it is in.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        self.phases().last().map_or(Phase::Before, |(phase, _)| *phase)
+        self.marks()
+            .phases
+            .last()
+            .map_or(Phase::Before, |(phase, _)| *phase)
     }
 
     /// Where the load stands.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.load.tally()
-    }
-
-    /// The requests that have ended so far.
-    #[must_use]
-    pub fn done(&self) -> Vec<Request> {
-        self.load.done()
     }
 
     /// The engine's view of this host's ports.
@@ -108,23 +124,42 @@ impl Recorder {
         }
     }
 
-    /// Sends no more, waits for the answers that are to come, and returns the record.
-    pub async fn finish(self) -> Recorded {
-        let ended = self.now();
-        let requests = self.load.stop().await;
+    /// Sends no more.
+    pub fn stop_sending(&self) {
+        self.load.stop();
+    }
+
+    /// Sends no more, and waits for the answers that are to come.
+    pub async fn finish(&self) {
+        let now = self.now();
+        self.stop_sending();
+        self.marks().ended.get_or_insert(now);
+        tracing::debug!("now: waiting for the last answers");
+        self.load.answered().await;
+    }
+
+    /// What has been recorded so far.
+    #[must_use]
+    pub fn recorded(&self) -> Recorded {
+        let (tally, requests) = self.load.done();
         let seen = self.watch.seen().clone();
+        let marks = self.marks();
         Recorded {
             requests,
-            phases: self.phases.into_inner().unwrap_or_else(PoisonError::into_inner),
-            ended,
+            unanswered: tally.sent - tally.ended,
+            unsent: tally.unsent,
+            phases: marks.phases.clone(),
+            ended: marks.ended.unwrap_or_else(|| self.now()),
             arrivals: seen.arrivals,
+            connections: seen.connections,
             in_flight: seen.in_flight,
             blind: seen.blind,
+            deaf: seen.deaf,
         }
     }
 
-    fn phases(&self) -> std::sync::MutexGuard<'_, Vec<(Phase, Duration)>> {
+    fn marks(&self) -> MutexGuard<'_, Marks> {
         // A panic while the lock was held leaves plain values behind.
-        self.phases.lock().unwrap_or_else(PoisonError::into_inner)
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use lb_drain_api::duration::human;
 
+use super::figures::AT_ONCE;
 use super::load::Failure;
-use super::{Figures, LastArrival, Rehearsal, Spell};
+use super::{Figures, LastArrival, Phase, Recorded, Rehearsal, Spell};
+use crate::report::count;
 
 /// The whole report.
 #[must_use]
@@ -32,7 +34,7 @@ pub fn lines(rehearsal: &Rehearsal) -> Vec<String> {
             rehearsal
                 .advice
                 .iter()
-                .map(|line| format!("  {:22} # {}", line.text, line.reason)),
+                .map(|line| format!("  {:22} # {}: {}", line.text, line.place, line.reason)),
         );
     }
     lines
@@ -46,6 +48,9 @@ pub fn verdict(rehearsal: &Rehearsal) -> String {
     let mut line = format!("{failed} of {sent} requests failed");
     if failed > 0 {
         line.push_str(&format!(" ({})", kinds(failures)));
+    }
+    if rehearsal.recorded.unanswered > 0 {
+        line.push_str(&format!("; {} not answered yet", rehearsal.recorded.unanswered));
     }
     line
 }
@@ -82,7 +87,18 @@ pub fn facts(rehearsal: &Rehearsal) -> Vec<(&'static str, String)> {
         facts.push(("out of rotation after", human(leaving)));
     }
     if deeds.out.is_some() {
-        facts.push(("last new request came here", last_arrival(&figures.last_arrival)));
+        facts.push(("last new request came here", last_arrival(rehearsal)));
+    }
+    if let Some(came) = figures.came {
+        let (requests, connections) = (came.requests as u64, came.connections as u64);
+        facts.push((
+            "came here after leaving",
+            format!(
+                "{}, {} (health checks among them)",
+                count(requests, "request"),
+                count(connections, "new connection")
+            ),
+        ));
     }
     facts.push(("longest request", human(figures.latency.max)));
     if let Some(drain) = figures.drain {
@@ -93,18 +109,40 @@ pub fn facts(rehearsal: &Rehearsal) -> Vec<(&'static str, String)> {
     if let Some(back) = figures.back {
         facts.push(("requests again after", human(back)));
     }
+    if rehearsal.recorded.unsent > 0 {
+        let unsent = count(rehearsal.recorded.unsent as u64, "request");
+        facts.push((
+            "not sent",
+            format!("{unsent} that were due while this process stood still"),
+        ));
+    }
     facts
 }
 
-fn last_arrival(last: &LastArrival) -> String {
-    match last {
-        LastArrival::After(Duration::ZERO) => "before this host was out: min_wait is not needed".to_owned(),
+fn last_arrival(rehearsal: &Rehearsal) -> String {
+    let Recorded { phases, deaf, .. } = &rehearsal.recorded;
+    let restarted = phases.iter().any(|(phase, _)| *phase == Phase::Restarting);
+    let longer = match restarted {
+        true => "rehearse without --restart, whose beginning ended the watch",
+        false => "rehearse with a longer --duration",
+    };
+    let told = match &rehearsal.figures.last_arrival {
+        LastArrival::After(Duration::ZERO) => "before this host was out".to_owned(),
+        LastArrival::After(last) if *last <= AT_ONCE => {
+            format!("{} after leaving: it was on its way already", human(*last))
+        }
         LastArrival::After(last) => format!("{} after leaving: the true min_wait", human(*last)),
-        LastArrival::StillComing(last) => format!(
-            "{} after leaving, and more would have come: rehearse with a longer --duration",
-            human(*last)
-        ),
+        LastArrival::StillComing(last) => {
+            format!(
+                "{} after leaving, and more would have come: {longer}",
+                human(*last)
+            )
+        }
         LastArrival::Unknown(why) => format!("not known: {why}"),
+    };
+    match deaf {
+        Some(why) => format!("{told} (on connections of a moment requests are not seen: {why})"),
+        None => told,
     }
 }
 

@@ -90,7 +90,7 @@ pub(super) fn svg(rehearsal: &Rehearsal) -> String {
     };
     let mut svg = format!(
         r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Requests over time: {} answered, {} failed">"#,
-        rehearsal.figures.sent - rehearsal.figures.failed(),
+        recorded.requests.len() - rehearsal.figures.failed(),
         rehearsal.figures.failed()
     );
     // Writing to a string does not fail.

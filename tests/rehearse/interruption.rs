@@ -32,6 +32,13 @@ fn interrupted_in(phase: &str, later: u64, signal: Signal, code: i32, restart: b
     assert_eq!(ended.report["outcome"], "interrupted", "{ended:#?}");
     assert_eq!(ended.report["phase"], phase, "{ended:#?}");
     assert_eq!(ended.report["troubles"], serde_json::json!([]), "{ended:#?}");
+    if ended.sent_in("returning").is_some() && phase != "returning" && phase != "after" {
+        assert_eq!(
+            ended.sent_in("returning"),
+            Some(0),
+            "the load ends first: {ended:#?}"
+        );
+    }
     let told = scene.balancer.told();
     if phase == "before" {
         assert!(
@@ -79,6 +86,117 @@ fn an_interruption_while_coming_back_comes_back() {
 #[test]
 fn an_interruption_after_coming_back_has_nothing_left_to_do() {
     interrupted_in("after", 100, Signal::INT, 130, false);
+}
+
+#[test]
+fn a_second_interruption_gives_up_and_says_what_brings_this_host_back() {
+    let scene = Scene::new(Manner {
+        answers_after: Duration::from_secs(5),
+        ..Manner::default()
+    });
+    let url = scene.url(20);
+    let running = scene.rehearse(&["--url", &url, "--duration", "2s"]);
+    running.until_it_says("now: leaving");
+    running.signal(Signal::INT);
+    running.until_it_says("once more gives that up");
+    running.signal(Signal::INT);
+    let ended = running.wait();
+    ended.assert_code(1);
+    assert_eq!(ended.report["outcome"], "interrupted", "{ended:#?}");
+    let command = format!(
+        "run lb-drain register --config {} --state-dir {}",
+        scene.path("lb-drain.toml").display(),
+        scene.path("state").display()
+    );
+    for says in [
+        "coming back was given up",
+        "this host may be out of edge",
+        &command,
+    ] {
+        assert!(ended.troubles().contains(says), "{says}: {ended:#?}");
+    }
+}
+
+#[test]
+fn a_restart_that_takes_longer_than_the_budget_is_waited_for_before_coming_back() {
+    let scene = Scene::new(Manner::default()).with_systemctl("sleep 4; touch \"${0%systemctl}restarted\"");
+    let url = scene.url(20);
+    let options = [
+        "--url",
+        &url,
+        "--duration",
+        "2s",
+        "--budget",
+        "3s",
+        "--restart",
+        "app1.service",
+    ];
+    let running = scene.rehearse(&options);
+    running.until_it_says("now: restarting");
+    running.signal(Signal::INT);
+    let ended = running.wait();
+    ended.assert_code(130);
+    assert!(scene.path("restarted").exists(), "{ended:#?}");
+    assert_eq!(scene.balancer.told(), ["PUT /out", "PUT /in"], "{ended:#?}");
+}
+
+#[test]
+fn an_interruption_while_the_last_answers_are_awaited_ends_in_the_whole_report() {
+    let scene = Scene::new(Manner::default());
+    let (quick, slow) = (scene.url(20), scene.url(4000));
+    let options = [
+        "--url",
+        &quick,
+        "--url",
+        &slow,
+        "--url",
+        &quick,
+        "--duration",
+        "2s",
+    ];
+    let running = scene.rehearse(&options);
+    running.until_it_says("now: waiting for the last answers");
+    running.signal(Signal::INT);
+    let ended = running.wait();
+    ended.assert_code(130);
+    assert_eq!(ended.report["outcome"], "interrupted", "{ended:#?}");
+    assert!(
+        ended.number("unanswered") > 0,
+        "it does not wait for them: {ended:#?}"
+    );
+    assert!(ended.report["drained_ms"].is_u64(), "{ended:#?}");
+    assert_eq!(
+        ended.report["load_balancers"][0]["outcome"], "drained",
+        "{ended:#?}"
+    );
+}
+
+#[test]
+fn an_interruption_does_not_hide_what_went_wrong() {
+    let scene = Scene::new(Manner::default());
+    let (quick, slow) = (scene.url(20), scene.url(4000));
+    let options = [
+        "--url",
+        &quick,
+        "--url",
+        &slow,
+        "--url",
+        &quick,
+        "--duration",
+        "2s",
+        "--budget",
+        "1s",
+    ];
+    let running = scene.rehearse(&options);
+    running.until_it_says("now: waiting for the last answers");
+    running.signal(Signal::INT);
+    let ended = running.wait();
+    ended.assert_code(1);
+    assert_eq!(ended.report["outcome"], "interrupted", "{ended:#?}");
+    assert!(
+        ended.troubles().contains("not drained within the budget"),
+        "{ended:#?}"
+    );
 }
 
 #[test]

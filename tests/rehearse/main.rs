@@ -9,8 +9,11 @@
     reason = "a test that panics has failed, as it should"
 )]
 
+#[cfg(feature = "aws-elbv2")]
+mod aws;
 mod interruption;
 mod measured;
 mod page;
 mod refusal;
 mod scene;
+mod secrets;

@@ -29,6 +29,16 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new(manner: Manner) -> Self {
         let [one, two] = ["app1", "app2"].map(service);
+        Self::between(one, two, manner)
+    }
+
+    /// One where this host is the only one.
+    pub(crate) fn alone() -> Self {
+        let one = service("app1");
+        Self::between(one, one, Manner::default())
+    }
+
+    fn between(one: SocketAddr, two: SocketAddr, manner: Manner) -> Self {
         let balancer = SlowBalancer::start([one, two], manner);
         let folder = tempfile::tempdir().expect("a folder");
         let text = format!(
@@ -53,6 +63,12 @@ impl Scene {
         self
     }
 
+    /// With this configuration and no other.
+    pub(crate) fn configured(self, text: &str) -> Self {
+        fs::write(self.path("lb-drain.toml"), text).expect("writes the configuration");
+        self
+    }
+
     /// A `systemctl` of this scene's own, which only takes its time, since nothing here is a unit.
     pub(crate) fn with_systemctl(self, script: &str) -> Self {
         let path = self.folder.path().join("systemctl");
@@ -69,19 +85,32 @@ impl Scene {
         self.folder.path().join(name)
     }
 
-    /// Starts a rehearsal with these options more.
-    pub(crate) fn rehearse(&self, options: &[&str]) -> Running {
+    /// A command of the tool, with this scene's configuration and record.
+    pub(crate) fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lb-drain"));
         let path = std::env::var("PATH").unwrap_or_default();
         command
             .env("PATH", format!("{}:{path}", self.folder.path().display()))
-            .arg("rehearse")
+            .arg(verb)
             .arg("--config")
             .arg(self.path("lb-drain.toml"))
             .arg("--state-dir")
-            .arg(self.path("state"))
+            .arg(self.path("state"));
+        command
+    }
+
+    /// Starts a rehearsal with these options more.
+    pub(crate) fn rehearse(&self, options: &[&str]) -> Running {
+        self.rehearse_with(&[], options)
+    }
+
+    /// Starts a rehearsal with these variables and these options more.
+    pub(crate) fn rehearse_with(&self, variables: &[(&str, &str)], options: &[&str]) -> Running {
+        let mut command = self.command("rehearse");
+        command
             .args(["--output", "json", "-v"])
             .args(options)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -152,6 +181,10 @@ impl Running {
         kill_process(Pid::from_child(&self.process), signal).expect("it runs");
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.try_wait().expect("it is our child").is_some()
+    }
+
     pub(crate) fn wait(self) -> Ended {
         let output = self.process.wait_with_output().expect("it is our child");
         self.reading.join().expect("no panic");
@@ -173,6 +206,17 @@ impl Ended {
         self.report[name]
             .as_u64()
             .unwrap_or_else(|| panic!("no {name}: {self:#?}"))
+    }
+
+    /// The troubles of the report.
+    pub(crate) fn troubles(&self) -> String {
+        self.report["troubles"].to_string()
+    }
+
+    /// How many requests were sent in a phase, where there was one.
+    pub(crate) fn sent_in(&self, phase: &str) -> Option<u64> {
+        let phases = self.report["phases"].as_array()?;
+        phases.iter().find(|each| each["phase"] == phase)?["sent"].as_u64()
     }
 
     pub(crate) fn assert_code(&self, code: i32) -> &Self {

@@ -1,5 +1,9 @@
 //! What a check came upon.
 
+/// The [`Finding::why`] of one that says: who is taken out here is not brought back. By it, whoever takes a host out
+/// only to bring it back knows to leave it alone.
+pub const NO_WAY_BACK: &str = "lb-drain register cannot bring this host back";
+
 /// One finding of a check: what, why it matters, and the line to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {

@@ -14,7 +14,7 @@ mod view;
 
 pub use async_trait::async_trait;
 pub use error::{Error, Lifetime};
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, NO_WAY_BACK, Severity};
 pub use host::{Addresses, Host};
 pub use load_balancer::{ATTEMPT, Firmness, Identity, LoadBalancer, Pace, Schedule};
 pub use settings_error::SettingsError;

@@ -6,8 +6,8 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use lb_drain_api::{
-    ATTEMPT, Error, Finding, Firmness, Found, Host, Identity, LoadBalancer, Pace, Result, Rotation, Schedule,
-    SettingsError, Severity, Target, Terms, View, async_trait,
+    ATTEMPT, Error, Finding, Firmness, Found, Host, Identity, LoadBalancer, NO_WAY_BACK, Pace, Result,
+    Rotation, Schedule, SettingsError, Severity, Target, Terms, View, async_trait,
 };
 use serde_json::Value;
 
@@ -391,7 +391,7 @@ impl LoadBalancer for Endpoint {
                 ..check::finding(
                     Severity::Warning,
                     format!("{} has no register request", self.identity.endpoint),
-                    "lb-drain register cannot bring this host back".to_owned(),
+                    NO_WAY_BACK.to_owned(),
                 )
             });
         }

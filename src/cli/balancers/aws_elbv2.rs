@@ -56,4 +56,21 @@ impl AwsFlags {
             profile: None, // AWS_PROFILE
         })
     }
+
+    /// These options, to be written again.
+    pub(super) fn words(&self) -> Vec<String> {
+        let port = self.port.map(|port| port.to_string());
+        let rest = [
+            ("--aws-target-id", &self.target_id),
+            ("--aws-port", &port),
+            ("--aws-region", &self.region),
+            ("--aws-endpoint-url", &self.endpoint_url),
+        ];
+        let rest = rest
+            .into_iter()
+            .flat_map(|(name, value)| super::list(name, value.as_slice()));
+        super::list("--aws-target-group", &self.target_groups)
+            .chain(rest)
+            .collect()
+    }
 }

@@ -42,4 +42,13 @@ impl HaproxyFlags {
             ..Settings::default()
         })
     }
+
+    /// These options, to be written again.
+    pub(super) fn words(&self) -> Vec<String> {
+        let lists = [("--haproxy", &self.haproxy), ("--haproxy-server", &self.servers)];
+        lists
+            .into_iter()
+            .flat_map(|(name, list)| super::list(name, list))
+            .collect()
+    }
 }

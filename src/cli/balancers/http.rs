@@ -88,6 +88,14 @@ impl HttpFlags {
             .map(Some)
             .map_err(|error| SettingsError::new("http", error.to_string()))
     }
+
+    /// These options, to be written again. Any of them may hold a secret, so they are only named.
+    pub(super) fn words(&self) -> Vec<String> {
+        match self.deregister {
+            Some(_) => vec!["--http-… (as given here)".to_owned()],
+            None => Vec::new(),
+        }
+    }
 }
 
 fn request(option: &str, text: &str) -> Result<Value, SettingsError> {

@@ -47,4 +47,24 @@ impl BalancerFlags {
         }
         false
     }
+
+    /// These options, for another command about the same load balancers. Without secrets.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        #[cfg(feature = "haproxy")]
+        words.extend(self.haproxy.words());
+        #[cfg(feature = "aws-elbv2")]
+        words.extend(self.aws.words());
+        #[cfg(feature = "http")]
+        words.extend(self.http.words());
+        words
+    }
+}
+
+/// An option and its values, where it has any.
+#[cfg(any(feature = "haproxy", feature = "aws-elbv2"))]
+fn list<'a>(name: &'a str, values: &'a [String]) -> impl Iterator<Item = String> + 'a {
+    let name = (!values.is_empty()).then(|| name.to_owned());
+    name.into_iter().chain(values.iter().cloned())
 }

@@ -40,8 +40,8 @@ impl Aim {
     ///
     /// # Errors
     ///
-    /// A sentence that says what to write instead.
-    pub fn new(urls: &[String], headers: &[(HeaderName, HeaderValue)]) -> Result<Self, String> {
+    /// A sentence that says what to write instead, without a secret.
+    pub fn new(urls: &[String], headers: &[String]) -> Result<Self, String> {
         let mut place: Option<(bool, String, u16)> = None;
         let mut paths = Vec::new();
         let mut authority = String::new();
@@ -55,7 +55,8 @@ impl Aim {
             );
             if place.as_ref().is_some_and(|place| *place != here) {
                 return Err(format!(
-                    "{url} is at another place than the URL before; rehearse one place at a time"
+                    "{} is at another place than the URL before; rehearse one place at a time",
+                    shown(url)
                 ));
             }
             place = Some(here);
@@ -126,13 +127,14 @@ impl fmt::Debug for Aim {
 }
 
 fn parse(url: &str) -> Result<(Uri, bool), String> {
-    let uri: Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
+    let uri: Uri = url.parse().map_err(|error| format!("{}: {error}", shown(url)))?;
     let secure = match uri.scheme_str() {
         Some("http") => false,
         Some("https") => true,
         _ => {
             return Err(format!(
-                r#"{url} is no URL to send requests to; write one like "https://staging.example/""#
+                r#"{} is no URL to send requests to; write one like "https://staging.example/""#,
+                shown(url)
             ));
         }
     };
@@ -147,28 +149,41 @@ fn parse(url: &str) -> Result<(Uri, bool), String> {
     Ok((uri, secure))
 }
 
-fn with_ours(authority: &str, given: &[(HeaderName, HeaderValue)]) -> Result<HeaderMap, String> {
+/// What of a URL is nobody's secret: scheme, host and path.
+fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    // A password may hold what else would end the host.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    match scheme {
+        "" => rest.to_owned(),
+        scheme => format!("{scheme}://{rest}"),
+    }
+}
+
+fn with_ours(authority: &str, given: &[String]) -> Result<HeaderMap, String> {
     let value = |text: &str| HeaderValue::from_str(text).map_err(|error| format!("{text}: {error}"));
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, value(authority)?);
     headers.insert(header::USER_AGENT, HeaderValue::from_static("lb-drain-rehearse"));
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-    for (name, value) in given {
-        headers.insert(name, value.clone());
+    for (name, value) in given
+        .iter()
+        .map(|text| header(text))
+        .collect::<Result<Vec<_>, _>>()?
+    {
+        headers.insert(name, value);
     }
     Ok(headers)
 }
 
-/// Reads `NAME: VALUE`.
-///
-/// # Errors
-///
-/// A sentence that says what to write instead.
-pub fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+/// Reads `NAME: VALUE`. No error quotes it: either part may be the secret, where the other was forgotten.
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or_else(|| {
         r#"a header has a name and a value; write one like "Authorization: Bearer …""#.to_owned()
     })?;
-    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|error| error.to_string())?;
+    let name = HeaderName::from_bytes(name.trim().as_bytes())
+        .map_err(|error| format!(r#"{error}; write one like "Authorization: Bearer …""#))?;
     let mut value = HeaderValue::from_str(value.trim()).map_err(|error| format!("{name}: {error}"))?;
     value.set_sensitive(true);
     Ok((name, value))
@@ -185,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_query_and_headers_are_not_shown() {
-        let secret = header("Authorization: Bearer s3cret").expect("a header");
+        let secret = "Authorization: Bearer s3cret".to_owned();
         let aim = Aim::new(&["http://[::1]:8080/a?key=s3cret".to_owned()], &[secret]).expect("an aim");
         assert_eq!(
             format!("{aim} {aim:?}"),
@@ -215,10 +230,31 @@ mod tests {
             let error = aim(urls).expect_err("not meant");
             assert!(error.contains(says), "{error}");
         }
-        assert!(
-            header("Authorization")
-                .expect_err("no value")
-                .contains("write one like")
-        );
+    }
+
+    #[test]
+    fn no_error_quotes_a_secret() {
+        for (urls, headers) in [
+            (&["https://me:s3cret@staging.example/"][..], &[][..]),
+            (&["https://me:s3cr?et@staging.example/ /"], &[]),
+            (&["https://staging.example/a b?key=s3cret"], &[]),
+            (&["staging.example/?key=s3cret"], &[]),
+            (&["ftp://me:s3cret@staging.example/"], &[]),
+            (&["http://a/", "http://b/?key=s3cret"], &[]),
+            (&["http://a/"], &["Authorization s3cret"]),
+            (&["http://a/"], &["s3 cret: Authorization"]),
+            (&["http://a/"], &["Authorization: s3cret\n"]),
+            (&["http://a/"], &["Authorization: s3\ncret"]),
+        ] {
+            let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+            let Err(error) = Aim::new(&own(urls), &own(headers)) else {
+                assert!(
+                    headers[0].ends_with('\n'),
+                    "white space around a value is none of it"
+                );
+                continue;
+            };
+            assert!(!error.contains("s3"), "{error}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One connection to the load balancer, and one request on it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Empty};
@@ -37,8 +38,12 @@ pub(super) enum Sent {
 
 impl Connection {
     /// Opens one. The permit is given back when it is closed.
-    pub(super) async fn open(aim: &Aim, permit: OwnedSemaphorePermit) -> Result<Self, Failure> {
-        let stream = TcpStream::connect((aim.host.as_str(), aim.port))
+    pub(super) async fn open(
+        aim: &Aim,
+        addresses: &[SocketAddr],
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(addresses)
             .await
             .map_err(|error| not_connected(&error))?;
         // Without it only latency suffers.

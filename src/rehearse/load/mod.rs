@@ -6,7 +6,7 @@ mod connection;
 mod outcome;
 mod sender;
 
-pub use aim::{Aim, MOST_A_SECOND, header};
+pub use aim::{Aim, MOST_A_SECOND};
 pub use outcome::{Failure, Request};
 pub use sender::{CONNECTIONS, Load, PATIENCE, Tally};
 

@@ -1,9 +1,10 @@
 //! Sends at the rate that was asked for.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, timeout};
 
@@ -19,6 +20,10 @@ pub const PATIENCE: Duration = Duration::from_secs(65);
 
 /// How often to look whether all is answered.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// A request that would be sent later than this is not sent at all: after a pause (Ctrl-Z, a host that stood still) all
+/// that were due meanwhile would come at once, and be a load that nobody asked for.
+const TOO_LATE: Duration = Duration::from_secs(1);
 
 /// A load that runs until it is stopped or dropped.
 #[derive(Debug)]
@@ -36,11 +41,15 @@ pub struct Tally {
     pub ended: usize,
     /// Of these, those that have failed.
     pub failed: usize,
+    /// Requests that were due when this process stood still, and were not sent.
+    pub unsent: usize,
 }
 
 struct Shared {
     started: Instant,
     aim: Aim,
+    /// Looked up once: a thousand lookups a second would measure a name server.
+    addresses: OnceCell<Vec<SocketAddr>>,
     connections: Arc<Semaphore>,
     state: Mutex<State>,
 }
@@ -67,6 +76,7 @@ impl Load {
         let shared = Arc::new(Shared {
             started,
             aim,
+            addresses: OnceCell::new(),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
             state: Mutex::default(),
         });
@@ -80,25 +90,35 @@ impl Load {
         self.shared.state().tally
     }
 
-    /// The requests that have ended so far.
+    /// Where it stands, and what became of each request that has ended, in the order in which they were due.
     #[must_use]
-    pub fn done(&self) -> Vec<Request> {
-        self.shared.state().done.clone()
+    pub fn done(&self) -> (Tally, Vec<Request>) {
+        let (tally, mut done) = {
+            let state = self.shared.state();
+            (state.tally, state.done.clone())
+        };
+        done.sort_by_key(|request| request.due);
+        (tally, done)
     }
 
-    /// Sends no more, waits until all is answered or has failed, and returns what became of each request, in
-    /// the order in which they were due.
-    pub async fn stop(self) -> Vec<Request> {
+    /// Sends no more.
+    pub fn stop(&self) {
         self.sending.abort();
-        while {
-            let tally = self.tally();
-            tally.ended < tally.sent
-        } {
-            tokio::time::sleep(LOOK).await;
-        }
-        let mut done = std::mem::take(&mut self.shared.state().done);
-        done.sort_by_key(|request| request.due);
-        done
+    }
+
+    /// Waits until all that was sent is answered or has failed, and at the latest until no client would wait any
+    /// more.
+    pub async fn answered(&self) {
+        let all = async {
+            while {
+                let tally = self.tally();
+                tally.ended < tally.sent
+            } {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        // What is missing then is counted as unanswered.
+        drop(timeout(PATIENCE + TOO_LATE, all).await);
     }
 }
 
@@ -113,6 +133,10 @@ async fn send(shared: Arc<Shared>, rate: u32) {
     let mut pace = interval(Duration::from_secs(1) / rate.max(1));
     for number in 0.. {
         let due = pace.tick().await;
+        if due.elapsed() > TOO_LATE {
+            shared.state().tally.unsent += 1;
+            continue;
+        }
         shared.state().tally.sent += 1;
         tokio::spawn(one(Arc::clone(&shared), number, due));
     }
@@ -159,9 +183,27 @@ impl Shared {
                 permit.map_err(|error| Failure::NotConnected(error.to_string()))?
             }
         };
-        let mut connection = Connection::open(&self.aim, permit).await?;
+        let addresses = self.addresses(number).await?;
+        let mut connection = Connection::open(&self.aim, &addresses, permit).await?;
         let sent = connection.send(self.aim.request(number, fresh)).await;
         self.ended(sent, (!fresh).then_some(connection))
+    }
+
+    /// Where to connect, each time beginning with another address.
+    async fn addresses(&self, number: usize) -> Result<Vec<SocketAddr>, Failure> {
+        let lookup = || async {
+            let found = tokio::net::lookup_host((self.aim.host.as_str(), self.aim.port)).await;
+            let found: Vec<SocketAddr> = found
+                .map_err(|error| Failure::NotConnected(error.to_string()))?
+                .collect();
+            (!found.is_empty())
+                .then_some(found)
+                .ok_or_else(|| Failure::NotConnected("its name has no address".to_owned()))
+        };
+        let mut addresses = self.addresses.get_or_try_init(lookup).await?.clone();
+        let first = number % addresses.len();
+        addresses.rotate_left(first);
+        Ok(addresses)
     }
 
     /// The connection that was used last, so that those which are too many grow old.
@@ -216,6 +258,20 @@ mod tests {
             }
         });
         (url, accepted)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_of_the_process_is_not_made_up_for_at_once() {
+        let aim = Aim::new(&["http://127.0.0.1:9/".to_owned()], &[]).expect("an aim");
+        let load = Load::start(aim, 100, Instant::now());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let before = load.tally().sent;
+        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let tally = load.tally();
+        let at_once = tally.sent - before;
+        assert!(at_once <= 101, "what is late by a second at most: {at_once}");
+        assert!((5800..=6000).contains(&tally.unsent), "{tally:?}");
     }
 
     #[tokio::test]

@@ -101,6 +101,14 @@ impl SlowBalancer {
         lock(&self.state.meant).0
     }
 
+    /// Puts the first server in or out, as its control endpoint does.
+    pub fn mean(&self, in_rotation: bool) {
+        let mut meant = lock(&self.state.meant);
+        if meant.0 != in_rotation {
+            *meant = (in_rotation, Instant::now());
+        }
+    }
+
     /// The longest that a client had to wait here so far: more than the service takes where the machine is busy.
     #[must_use]
     pub fn longest(&self) -> Duration {

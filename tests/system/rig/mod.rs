@@ -22,4 +22,4 @@ pub(crate) use load::{Front, Load};
 pub(crate) use machine::Machine;
 pub(crate) use network::Network;
 pub(crate) use story::assert_story;
-pub(crate) use tool::{Ended, binary, lb_drain, lb_drain_with};
+pub(crate) use tool::{Ended, Running, binary, lb_drain, lb_drain_with};

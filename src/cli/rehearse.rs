@@ -24,7 +24,7 @@ Exit codes:
   130  interrupted (SIGINT); this host came back first
   143  terminated (SIGTERM); this host came back first";
 
-/// `rehearse`.
+// `rehearse`.
 #[derive(Debug, Args)]
 pub struct Rehearse {
     /// Options of every command.

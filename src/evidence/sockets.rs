@@ -223,3 +223,7 @@ impl Survey {
         listens
     }
 }
+
+#[cfg(test)]
+#[path = "sockets_tests.rs"]
+mod tests;

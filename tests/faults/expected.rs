@@ -30,7 +30,7 @@ fn causes(fault: Fault) -> &'static [&'static str] {
         Fault::Wire(gate::Fault::ResetsMidAnswer) => {
             &["reset", "closed the connection", "ends in the middle"]
         }
-        Fault::Wire(gate::Fault::Endless) => &["more than 16 MB", "timed out"],
+        Fault::Wire(gate::Fault::Endless) => &["it goes on after 64 kB", "timed out"],
         Fault::Wire(gate::Fault::Garbage | gate::Fault::WrongProtocol) => {
             &["invalid HTTP", "unexpected message", "TLS", "as expected"]
         }

@@ -23,6 +23,7 @@ mod http;
 mod installing;
 mod interruption;
 mod journal;
+mod lean;
 mod leaving;
 mod outcomes;
 mod promptness;

@@ -88,7 +88,7 @@ pub(crate) fn given_up(origin: &str, line: &str) -> Error {
 fn not_connected(sent: &Sent<'_>, error: &reqwest::Error) -> Error {
     let what = format!(r#"http {} could not be reached for "{}""#, sent.origin, sent.line);
     if error.is_timeout() {
-        return Error::temporary(what, "no connection in time").advise(UNREACHED);
+        return Error::temporary(what, "timed out before there was a connection").advise(UNREACHED);
     }
     let why = cause(error);
     let unix = sent.origin.starts_with("unix:");

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 use super::HEADING;
 
-/// `--http…`.
+// `--http…`.
 #[derive(Debug, Args)]
 pub struct HttpFlags {
     /// The request that takes this host out
-    #[arg(long = "http-deregister", id = "http_deregister", help_heading = HEADING, value_name = "METHOD URL", env = "LB_DRAIN_HTTP_DEREGISTER")]
+    #[arg(long = "http-deregister", id = "http_deregister", help_heading = HEADING, value_name = "METHOD URL", env = "LB_DRAIN_HTTP_DEREGISTER", hide_env_values = true)]
     pub deregister: Option<String>,
 
     /// The request that brings it back
-    #[arg(long = "http-register", help_heading = HEADING, value_name = "METHOD URL", env = "LB_DRAIN_HTTP_REGISTER", requires = "http_deregister")]
+    #[arg(long = "http-register", help_heading = HEADING, value_name = "METHOD URL", env = "LB_DRAIN_HTTP_REGISTER", hide_env_values = true, requires = "http_deregister")]
     register: Option<String>,
 
     /// A header of these requests; repeat for more. Secrets belong in a file: see the configuration
@@ -41,7 +41,7 @@ pub struct HttpFlags {
     expect: Vec<String>,
 
     /// A request that succeeds once nothing is in flight
-    #[arg(long = "http-drained", help_heading = HEADING, value_name = "METHOD URL", env = "LB_DRAIN_HTTP_DRAINED", requires = "http_deregister")]
+    #[arg(long = "http-drained", help_heading = HEADING, value_name = "METHOD URL", env = "LB_DRAIN_HTTP_DRAINED", hide_env_values = true, requires = "http_deregister")]
     drained: Option<String>,
 }
 
@@ -93,11 +93,10 @@ impl HttpFlags {
 fn request(option: &str, text: &str) -> Result<Value, SettingsError> {
     match text.trim().split_once(char::is_whitespace) {
         Some((method, url)) => Ok(json!({ "method": method, "url": url.trim() })),
+        // Not quoted: a URL alone may have a token in it.
         None => Err(SettingsError::new(
             "http",
-            format!(
-                r#"{option} "{text}" is not a method and a URL; write one like "PUT http://127.0.0.1:8500/…""#
-            ),
+            format!(r#"{option} is not a method and a URL; write one like "PUT http://127.0.0.1:8500/…""#),
         )),
     }
 }

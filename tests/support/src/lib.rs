@@ -12,5 +12,6 @@ pub mod http1;
 pub mod imds;
 pub mod moto;
 pub mod nginx;
+pub mod secrets;
 mod server;
 pub mod slow_service;

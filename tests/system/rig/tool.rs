@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lb_drain_test_support::secrets::assert_none;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -65,13 +66,17 @@ impl Running {
             stderr,
         } = self.process.wait_with_output().expect("it is our child");
         let at = Instant::now();
-        Ended {
+        let ended = Ended {
             code: status.code(),
             at,
             elapsed: at - self.started,
             stdout: String::from_utf8(stdout).expect("UTF-8"),
             stderr: String::from_utf8(stderr).expect("UTF-8"),
-        }
+        };
+        // Whatever it is run for.
+        assert_none(&ended.stdout);
+        assert_none(&ended.stderr);
+        ended
     }
 }
 

@@ -10,7 +10,7 @@ Exit codes:
   1    a stop would leave this host in rotation, or lose requests
   2    usage or configuration error";
 
-// `check`.
+/// `check`.
 #[derive(Debug, Args)]
 pub struct Check {
     /// Options of every command.

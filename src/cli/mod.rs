@@ -1,10 +1,5 @@
 //! The command line: raw input, which `config` turns into validated settings.
 
-#![expect(
-    missing_docs,
-    reason = "clap would take a doc comment on a command's options for its description"
-)]
-
 mod balancers;
 mod check;
 #[cfg(feature = "rehearse")]
@@ -44,9 +39,7 @@ Exit codes:
   143  terminated (SIGTERM); what was done is reported first";
 
 /// The commands.
-// Only the one that is called is built: to build them all took a third of a short run's instructions.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub enum Command {
     /// Leave every load balancer at once, wait until nothing is in flight, exit inside the budget
     ///
@@ -112,7 +105,7 @@ impl Command {
     }
 }
 
-// Options of every command.
+/// Options of every command.
 #[derive(Debug, Args)]
 pub struct Common {
     /// Configuration file; a bare name means /etc/lb-drain/NAME.toml
@@ -172,7 +165,7 @@ pub struct Common {
     pub balancers: BalancerFlags,
 }
 
-// `deregister`.
+/// `deregister`.
 #[derive(Debug, Args)]
 pub struct Deregister {
     /// Options of every command.
@@ -211,7 +204,7 @@ pub struct Deregister {
     pub strict: bool,
 }
 
-// `register`.
+/// `register`.
 #[derive(Debug, Args)]
 pub struct Register {
     /// Options of every command.
@@ -227,7 +220,7 @@ pub struct Register {
     pub even_if_kept_out: bool,
 }
 
-// `status`.
+/// `status`.
 #[derive(Debug, Args)]
 pub struct Status {
     /// Options of every command.
@@ -338,13 +331,7 @@ mod tests {
 
     #[test]
     fn every_option_reads_the_environment() {
-        let mut whole = Cli::command();
-        whole.build();
-        for command in whole
-            .get_subcommands()
-            .filter(|command| command.get_name() != "help")
-        {
-            assert!(command.get_arguments().count() > 5, "{}", command.get_name());
+        for command in Cli::command().get_subcommands() {
             for argument in command.get_arguments() {
                 let name = argument.get_id().as_str();
                 if ["help", "version"].contains(&name) {

@@ -24,7 +24,7 @@ Exit codes:
   130  interrupted (SIGINT); this host came back first
   143  terminated (SIGTERM); this host came back first";
 
-// `rehearse`.
+/// `rehearse`.
 #[derive(Debug, Args)]
 pub struct Rehearse {
     /// Options of every command.
@@ -32,7 +32,13 @@ pub struct Rehearse {
     pub common: Common,
 
     /// Where to send requests: through the load balancer (several are asked for in turn)
-    #[arg(long = "url", value_name = "URL", required = true, env = "LB_DRAIN_URL")]
+    #[arg(
+        long = "url",
+        value_name = "URL",
+        required = true,
+        env = "LB_DRAIN_URL",
+        hide_env_values = true
+    )]
     pub urls: Vec<String>,
 
     /// Requests a second, half of them on connections of their own

@@ -7,7 +7,7 @@ use lb_drain_api::duration;
 
 use super::Common;
 
-// `unit`.
+/// `unit`.
 #[derive(Debug, Args)]
 pub struct UnitFile {
     /// Options of every command.

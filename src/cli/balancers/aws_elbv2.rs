@@ -5,7 +5,7 @@ use lb_drain_aws_elbv2::Settings;
 
 use super::HEADING;
 
-// `--aws…`.
+/// `--aws…`.
 #[derive(Debug, Args)]
 pub struct AwsFlags {
     /// AWS target groups, by ARN or name

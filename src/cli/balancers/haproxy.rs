@@ -5,7 +5,7 @@ use lb_drain_haproxy::Settings;
 
 use super::HEADING;
 
-// `--haproxy…`.
+/// `--haproxy…`.
 #[derive(Debug, Args)]
 pub struct HaproxyFlags {
     /// HAProxy runtime sockets: paths or tcp://HOST:PORT

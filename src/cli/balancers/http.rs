@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::HEADING;
 
-// `--http…`.
+/// `--http…`.
 #[derive(Debug, Args)]
 pub struct HttpFlags {
     /// The request that takes this host out
@@ -93,9 +93,9 @@ impl HttpFlags {
 fn request(option: &str, text: &str) -> Result<Value, SettingsError> {
     match text.trim().split_once(char::is_whitespace) {
         Some((method, url)) => Ok(json!({ "method": method, "url": url.trim() })),
-        // Not quoted: a URL alone may have a token in it.
         None => Err(SettingsError::new(
             "http",
+            // What was written may hold a secret.
             format!(r#"{option} is not a method and a URL; write one like "PUT http://127.0.0.1:8500/…""#),
         )),
     }

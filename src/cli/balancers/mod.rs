@@ -12,7 +12,7 @@ use clap::Args;
 /// Set on each option: a heading set on the group would go on to the options after it.
 const HEADING: &str = "Load balancers, instead of a file";
 
-// Options that describe load balancers.
+/// Options that describe load balancers.
 #[derive(Debug, Args)]
 pub struct BalancerFlags {
     /// HAProxy.

@@ -222,3 +222,7 @@ mod tests {
         assert!(deadline.guard() < deadline.start() + total);
     }
 }
+
+#[cfg(test)]
+#[path = "budget_properties.rs"]
+mod properties;

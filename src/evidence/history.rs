@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::connection::Socket;
 use super::exchange::{Exchange, Standing};
 
-/// How long the memory of a connection outlives its last sighting, if looks are that close. A dump
-/// can miss a socket whose neighbour closes while it runs; the socket must not lose its history for that.
+/// How long the memory of a connection outlives its last sighting. A dump can miss a socket whose neighbour
+/// closes while it runs; the socket must not lose its history for that.
 const KEEP: Duration = Duration::from_secs(2);
 
 /// The grain of ages at HZ=100, the coarsest that Linux has.
@@ -41,10 +41,8 @@ impl History {
     /// Begins a look.
     pub(super) fn begin(&mut self, now: Instant) {
         self.last_look = self.this_look.replace(now);
-        // Looks at very many connections are farther apart than that.
-        let last_look = self.last_look.unwrap_or(now);
         self.connections
-            .retain(|_, memory| memory.seen >= last_look || now.duration_since(memory.seen) < KEEP);
+            .retain(|_, memory| now.duration_since(memory.seen) < KEEP);
     }
 
     /// Takes in one socket. `None` if this look has shown it already: a dump can repeat a socket.

@@ -63,30 +63,6 @@ fn a_connection_that_one_dump_missed_keeps_its_history_and_a_closed_one_is_forgo
 }
 
 #[test]
-fn looks_that_are_far_apart_keep_the_history_of_what_both_saw() {
-    let mut history = History::default();
-    let start = Instant::now();
-    let looks = [0, 20, 40].map(|seconds| start + Duration::from_secs(seconds));
-    history.begin(looks[0]);
-    history.note(looks[0], &socket(1, 1, 1));
-    history.note(looks[0], &socket(2, 1, 1));
-    history.begin(looks[1]);
-    let seen = history
-        .note(looks[1], &socket(1, 1, 1))
-        .expect("the first time in this look");
-    assert!(
-        !seen.moved,
-        "by its counters, which its ages alone would not show"
-    );
-    history.begin(looks[2]);
-    assert_eq!(
-        history.connections.keys().collect::<Vec<_>>(),
-        [&1],
-        "the other has closed"
-    );
-}
-
-#[test]
 fn a_handshake_has_no_history() {
     let mut history = History::default();
     let now = Instant::now();

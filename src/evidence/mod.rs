@@ -20,6 +20,8 @@ mod blind;
 mod connection;
 mod effort;
 mod exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod history;
 mod lazy;
 mod namespace;

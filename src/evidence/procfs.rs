@@ -5,17 +5,16 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connection::{Socket, State};
-use super::effort::Effort;
 
 /// So many lines are read in about a millisecond. But when a socket is opened or closed at the wrong moment, the
 /// kernel loses its place in the table and begins at its top again for every few lines from there on, which with
 /// many sockets takes seconds (seen on Linux 6.18). Then it is better to begin anew.
 const STRETCH: u32 = 256;
 
-/// How much of the processor that many lines may take: waiting for one on a busy host is no stall.
+/// How long that many lines may take.
 const STRETCH_WITHIN: Duration = Duration::from_millis(30);
 
 /// One line of the table.
@@ -45,7 +44,7 @@ fn read_table(path: &Path, each: &mut dyn FnMut(Row)) -> io::Result<()> {
     let mut table = BufReader::with_capacity(64 * 1024, File::open(path)?);
     let mut line = String::new();
     table.read_line(&mut line)?; // the heading
-    let mut effort = Effort::begin();
+    let mut begun = Instant::now();
     for number in 1_u32.. {
         line.clear();
         if table.read_line(&mut line)? == 0 {
@@ -57,11 +56,11 @@ fn read_table(path: &Path, each: &mut dyn FnMut(Row)) -> io::Result<()> {
         })?;
         row.map(&mut *each);
         if number.is_multiple_of(STRETCH) {
-            if effort.spent() > STRETCH_WITHIN {
+            if begun.elapsed() > STRETCH_WITHIN {
                 let message = format!("{}: the table changes faster than it can be read", path.display());
                 return Err(io::Error::new(io::ErrorKind::TimedOut, message));
             }
-            effort = Effort::begin();
+            begun = Instant::now();
         }
     }
     Ok(())

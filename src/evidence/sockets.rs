@@ -223,7 +223,3 @@ impl Survey {
         listens
     }
 }
-
-#[cfg(test)]
-#[path = "sockets_tests.rs"]
-mod tests;

@@ -1,7 +1,5 @@
 //! What comes back: tables, and text where something was refused.
 
-use std::time::Duration;
-
 use crate::table::{self, StatRow, StateRow, Unreadable};
 
 /// All that one connection answered. Each command's part ends with an empty line; the parts are told apart by
@@ -14,10 +12,6 @@ pub(crate) struct Answer<'a> {
     pub(crate) stats: Vec<StatRow<'a>>,
     /// The pid of `show info`.
     pub(crate) pid: Option<u32>,
-    /// How long that process has been running, from `show info`.
-    pub(crate) uptime: Option<Duration>,
-    /// Whether processes from before a reload still run, from `show proc`: only a master tells.
-    pub(crate) old_workers: Option<bool>,
     /// The first line of everything else.
     pub(crate) texts: Vec<&'a str>,
 }
@@ -42,18 +36,6 @@ impl<'a> Answer<'a> {
                 block(rest, |line| {
                     if let Some(pid) = line.strip_prefix("Pid: ") {
                         answer.pid = pid.parse().ok();
-                    } else if let Some(seconds) = line.strip_prefix("Uptime_sec: ") {
-                        answer.uptime = seconds.parse().ok().map(Duration::from_secs);
-                    }
-                })
-            } else if first.starts_with("#<PID>") {
-                let mut section = "";
-                let old = answer.old_workers.get_or_insert(false);
-                block(rest, |line| {
-                    if line.starts_with('#') {
-                        section = line;
-                    } else {
-                        *old |= section == "# old workers";
                     }
                 })
             } else {
@@ -85,10 +67,6 @@ pub(crate) enum Refusal<'a> {
     ProxyDisabled,
     /// Not a command here: the master CLI without a prefix, or no HAProxy that we know.
     UnknownCommand,
-    /// Not the name of a server.
-    NotAServer,
-    /// A weight that a backend with a static algorithm cannot have.
-    StaticWeight,
     /// The master has no worker to pass this on to.
     NoWorker,
     /// Words that are not known.
@@ -106,8 +84,6 @@ impl<'a> Refusal<'a> {
                 Self::NoSuchBackend
             }
             "Proxy is disabled." => Self::ProxyDisabled,
-            "Require 'backend/server'." => Self::NotAServer,
-            _ if text.starts_with("Backend is using a static LB algorithm") => Self::StaticWeight,
             _ if text.starts_with("Permission denied") => Self::PermissionDenied,
             _ if text.starts_with("Unknown command") => Self::UnknownCommand,
             _ if text.starts_with("Can't find the target PID") => Self::NoWorker,

@@ -1,8 +1,6 @@
 //! The verbs.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lb_drain_api::{
@@ -11,13 +9,12 @@ use lb_drain_api::{
 };
 use serde_json::Value;
 
-use crate::answer::{Answer, excerpt};
-use crate::check;
 use crate::client::Client;
 use crate::command::{Command, Server, State};
 use crate::endpoint::Endpoint;
-use crate::entry::{Count, Entry, Own, Stat};
+use crate::entry::{Entry, Own, Stat};
 use crate::restore::{self, Before};
+use crate::{answer::Answer, check};
 
 /// HAProxy answers in a fraction of a millisecond, and counts: while little is in flight, the end is seen
 /// at once, and a thousand looks a second would not be felt either.
@@ -28,10 +25,6 @@ const PACE: Pace = Pace {
     share: 100,
 };
 
-/// The share where HAProxy runs on another host: most of what a look takes is the way there and back, twice (to
-/// connect, then to ask), and none of that is HAProxy's time.
-const SHARE_AFAR: u32 = 20;
-
 /// How many servers are asked for on one connection: each may take two commands, and in some releases a command
 /// line has to fit into a buffer of HAProxy (`tune.bufsize`, 16 kB unless configured).
 const SERVERS_AT_ONCE: usize = 32;
@@ -41,14 +34,11 @@ const SERVERS_AT_ONCE: usize = 32;
 pub(crate) struct Haproxy {
     client: Client,
     identity: Identity,
-    pace: Pace,
     selection: Selection,
     own: Own,
     maint_after: Option<Duration>,
     shutdown_sessions: bool,
     process: Process,
-    /// What has been put in maintenance, and is to be found there.
-    in_maint: Mutex<BTreeSet<Target>>,
 }
 
 /// Which servers stand for this host.
@@ -83,12 +73,7 @@ impl Haproxy {
         maint_after: Option<Duration>,
         shutdown_sessions: bool,
     ) -> Self {
-        let share = match endpoint.is_local(&own.addresses) {
-            true => PACE.share,
-            false => SHARE_AFAR,
-        };
         Self {
-            pace: Pace { share, ..PACE },
             identity: Identity {
                 provider: "haproxy",
                 endpoint: endpoint.to_string(),
@@ -99,7 +84,6 @@ impl Haproxy {
             maint_after,
             shutdown_sessions,
             process: Process::default(),
-            in_maint: Mutex::default(),
         }
     }
 
@@ -119,43 +103,17 @@ impl Haproxy {
             Selection::Names(targets) => return Ok(targets.clone()),
             Selection::Address { ports } => ports,
         };
-        let found: Vec<Target> = self
-            .client
+        self.client
             .read(&[Command::ShowState(None)], |answer| {
                 answer
                     .states
                     .iter()
                     .flatten()
-                    // A server without a port gets whatever its frontend's clients ask for: ours may be among it.
-                    .filter(|row| row.port == 0 || ports.contains(&row.port))
-                    .filter(|row| self.own.is_ours(row.address))
+                    .filter(|row| ports.contains(&row.port) && self.own.is_ours(row.address))
                     .map(|row| Target::new(format!("{}/{}", row.backend, row.server)))
                     .collect()
             })
-            .await?;
-        if found.is_empty() && self.own.addresses.is_empty() {
-            return Err(Error::permanent(
-                format!("{} cannot be searched for this host", self.client),
-                "no address of this host is known",
-            )
-            .advise(
-                r#"PrivateNetwork= and ProtectProc= hide them; name its servers instead: servers = ["web/app1"]"#,
-            ));
-        }
-        Ok(found)
-    }
-
-    /// What is looked for where servers are found by address; `None` where they are named.
-    pub(crate) fn sought(&self) -> Option<String> {
-        let Selection::Address { ports } = &self.selection else {
-            return None;
-        };
-        let listed = |all: Vec<String>| all.join(", ");
-        Some(format!(
-            "addresses {}, ports {}",
-            listed(self.own.addresses.iter().map(ToString::to_string).collect()),
-            listed(ports.iter().map(ToString::to_string).collect()),
-        ))
+            .await
     }
 
     /// What there is under these names, states and statistics.
@@ -163,7 +121,7 @@ impl Haproxy {
         let mut all = Vec::with_capacity(targets.len());
         for targets in targets.chunks(SERVERS_AT_ONCE) {
             let servers = targets.iter().map(server).collect::<Result<Vec<_>>>()?;
-            let mut commands = vec![Command::ShowProc, Command::ShowInfo];
+            let mut commands = vec![Command::ShowInfo];
             for server in &servers {
                 if !commands.contains(&Command::ShowState(Some(server.backend))) {
                     commands.push(Command::ShowState(Some(server.backend)));
@@ -173,17 +131,9 @@ impl Haproxy {
             let mut seen = self
                 .client
                 .read(&commands, |answer| {
-                    let count = self.process.count(answer);
-                    let mut seen: Vec<Seen> = servers
-                        .iter()
-                        .map(|&server| see(answer, server, &self.own))
-                        .collect();
-                    for seen in &mut seen {
-                        if let Seen::Entry(entry) = seen {
-                            entry.count = count;
-                        }
-                    }
-                    seen
+                    self.process.is(answer.pid);
+                    let see = |&server: &Server<'_>| see(answer, server, &self.own);
+                    servers.iter().map(see).collect::<Vec<_>>()
                 })
                 .await?;
             for (server, seen) in servers.iter().zip(&mut seen) {
@@ -240,14 +190,10 @@ impl Haproxy {
     async fn backends(&self) -> Vec<String> {
         let names = self.client.read(&[Command::ShowState(None)], |answer| {
             let rows = answer.states.iter().flatten();
-            rows.map(|row| excerpt(row.backend)).collect()
+            rows.map(|row| row.backend.to_owned()).collect()
         });
         // The names only help to find a mistake; without them it is still named.
         names.await.unwrap_or_default()
-    }
-
-    fn in_maint(&self) -> MutexGuard<'_, BTreeSet<Target>> {
-        self.in_maint.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -262,7 +208,7 @@ impl LoadBalancer for Haproxy {
             firm_after: self.maint_after,
             cut: self.shutdown_sessions,
             attempt: ATTEMPT,
-            pace: self.pace,
+            pace: PACE,
         }
     }
 
@@ -272,7 +218,7 @@ impl LoadBalancer for Haproxy {
         let mut found = Vec::with_capacity(targets.len());
         for (target, seen) in targets.into_iter().zip(seen) {
             let view = match &seen {
-                Seen::Entry(entry) => Ok(entry.view()),
+                Seen::Entry(entry) => Ok(entry.view(self.process.is_the_first())),
                 absent => Err(self.absent(server(&target)?, absent).await),
             };
             found.push(Found { target, view });
@@ -283,14 +229,7 @@ impl LoadBalancer for Haproxy {
     async fn look(&self, target: &Target) -> Result<View> {
         let seen = self.see(std::slice::from_ref(target)).await?;
         match seen.into_iter().next() {
-            Some(Seen::Entry(mut entry)) => {
-                // An agent that says `drain` takes it out of maintenance, and sticky traffic comes back. For who
-                // asked for maintenance that is in rotation, and so it is put on record.
-                if !entry.admin.in_maint() && self.in_maint().contains(target) {
-                    entry.admin = entry.admin.unforced();
-                }
-                Ok(entry.view())
-            }
+            Some(Seen::Entry(entry)) => Ok(entry.view(self.process.is_the_first())),
             // It was there when it was found. Now a reload or `del server` has taken it out for good,
             // while an old process may still serve requests.
             _ => Ok(View {
@@ -314,21 +253,12 @@ impl LoadBalancer for Haproxy {
         // `state drain` would take a server out of maintenance, so its state is read first, and anew each
         // time: between two tries somebody may have put it there.
         let admin = self.state(target).await?.admin;
-        // Whoever asked for maintenance once is not served by less.
-        let firm = firmness == Firmness::Firm || self.in_maint().contains(target);
-        let state = match firm {
-            false => Some(State::Drain).filter(|_| !admin.is_out()),
-            true => Some(State::Maint).filter(|_| !admin.in_maint()),
+        let state = match firmness {
+            Firmness::Drain if !admin.is_out() => State::Drain,
+            Firmness::Firm if !admin.in_maint() => State::Maint,
+            Firmness::Drain | Firmness::Firm => return Ok(()),
         };
-        if let Some(state) = state {
-            self.client
-                .write(Command::SetState(server(target)?, state))
-                .await?;
-        }
-        if firm {
-            self.in_maint().insert(target.clone());
-        }
-        Ok(())
+        self.client.write(Command::SetState(server(target)?, state)).await
     }
 
     async fn cut(&self, target: &Target) -> Result<()> {
@@ -362,7 +292,6 @@ impl LoadBalancer for Haproxy {
         if let Some(state) = plan.state {
             self.client.write(Command::SetState(server, state)).await?;
         }
-        self.in_maint().remove(target);
         weighed
     }
 
@@ -385,14 +314,10 @@ impl LoadBalancer for Haproxy {
     }
 }
 
-/// So long after a reload hardly a request of before it can still be served. What lives longer is a tunnel, and
-/// no stop has the time to wait for one.
-const OLD_ENOUGH: Duration = Duration::from_secs(60 * 60);
-
-/// The process that answers.
+/// Whether the process that answers is still the one that answered first.
 ///
-/// After a reload the socket belongs to a new one, which counts nothing of what the old one is still serving: its
-/// zero would be no proof of anything.
+/// After a reload the socket belongs to a new process, which counts nothing of what the old one is still
+/// serving: its zero would be no proof of anything.
 #[derive(Debug, Default)]
 struct Process {
     first: AtomicU32,
@@ -400,23 +325,19 @@ struct Process {
 }
 
 impl Process {
-    /// How far its numbers are to be believed.
-    fn count(&self, answer: &Answer<'_>) -> Count {
-        if let Some(pid) = answer.pid {
-            let first = self
-                .first
-                .compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed);
-            if first.is_err_and(|first| first != pid) {
-                self.replaced.store(true, Ordering::Relaxed);
-            }
+    fn is(&self, pid: Option<u32>) {
+        let Some(pid) = pid else { return };
+        match self
+            .first
+            .compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed)
+        {
+            Err(first) if first != pid => self.replaced.store(true, Ordering::Relaxed),
+            _ => {}
         }
-        match answer.old_workers {
-            Some(true) => Count::Unknown,
-            Some(false) => Count::Whole,
-            None if self.replaced.load(Ordering::Relaxed) => Count::Unknown,
-            None if answer.uptime.is_some_and(|uptime| uptime >= OLD_ENOUGH) => Count::Whole,
-            None => Count::Partial,
-        }
+    }
+
+    fn is_the_first(&self) -> bool {
+        !self.replaced.load(Ordering::Relaxed)
     }
 }
 
@@ -429,7 +350,7 @@ fn see(answer: &Answer<'_>, server: Server<'_>, own: &Own) -> Seen {
                 entry.stat = stat(answer, server);
                 return Seen::Entry(entry);
             }
-            others.push(excerpt(row.server));
+            others.push(row.server.to_owned());
         }
     }
     match others.is_empty() {

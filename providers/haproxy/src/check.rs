@@ -2,7 +2,6 @@
 
 use lb_drain_api::{Error, Finding, Severity, Target};
 
-use crate::answer::excerpt;
 use crate::balancer::{Haproxy, Seen};
 use crate::command::{Command, Server};
 use crate::entry::Entry;
@@ -29,7 +28,7 @@ async fn findings(haproxy: &Haproxy) -> lb_drain_api::Result<Vec<Finding>> {
     ];
     let level = client
         .read(&commands, |answer| {
-            answer.texts.first().map(|&text| excerpt(text))
+            answer.texts.first().map(|&text| text.to_owned())
         })
         .await?;
     findings.push(match level.as_deref() {
@@ -41,10 +40,10 @@ async fn findings(haproxy: &Haproxy) -> lb_drain_api::Result<Vec<Finding>> {
             remedy: Some(r#"write "level admin" on its "stats socket" line"#.to_owned()),
         },
     });
-    if let Some(sought) = haproxy.sought().filter(|_| targets.is_empty()) {
+    if targets.is_empty() {
         findings.push(Finding {
             severity: Severity::Problem,
-            what: format!("{client} has no server of this host ({sought})"),
+            what: format!("{client} has no server with an address of this host and one of its ports"),
             why: "a stop would take nothing out of rotation there".to_owned(),
             remedy: Some(
                 r#"compare "show servers state" with ports, or name them: servers = ["web/app1"]"#.to_owned(),

@@ -9,7 +9,7 @@ use crate::answer::{self, Answer, Refusal, excerpt};
 use crate::command::{Command, Commands};
 use crate::endpoint::{Address, Endpoint};
 use crate::table::Unreadable;
-use crate::transport::{Failure, Transport};
+use crate::transport::{self, Failure};
 
 /// What to do about an answer that HAProxy would not give.
 const ELSEWHERE: &str = "is this HAProxy's runtime API?";
@@ -20,7 +20,7 @@ const TO_WORKER: &str = "@1 ";
 /// One runtime API socket, and whether it turned out to be the master's.
 #[derive(Debug)]
 pub(crate) struct Client {
-    transport: Transport,
+    endpoint: Endpoint,
     is_master: AtomicBool,
 }
 
@@ -28,7 +28,7 @@ impl Client {
     /// A client of this socket. Nothing is sent.
     pub(crate) fn new(endpoint: Endpoint) -> Self {
         Self {
-            transport: Transport::new(endpoint),
+            endpoint,
             is_master: AtomicBool::new(false),
         }
     }
@@ -70,8 +70,7 @@ impl Client {
         };
         let text = self.exchange(commands).await?;
         match answer::refusal(&text) {
-            // With a static algorithm the weight is that of HAProxy's configuration, and nobody is kept out by it.
-            None | Some(Refusal::StaticWeight) => Ok(()),
+            None => Ok(()),
             Some(refusal) => Err(self.refused(commands, refusal)),
         }
     }
@@ -84,9 +83,6 @@ impl Client {
             Refusal::PermissionDenied => {
                 Error::permanent(what, "Permission denied").advise(r#"the socket needs "level admin""#)
             }
-            Refusal::NotAServer => Error::permanent(what, "Require 'backend/server'")
-                .advise(r#"write backend and server, such as "web/app1""#),
-            Refusal::StaticWeight => Error::permanent(what, "its algorithm is static"),
             Refusal::ProxyDisabled => Error::permanent(what, "Proxy is disabled")
                 .advise(r#"the backend has "disabled" in HAProxy's configuration: nothing is routed there"#),
             Refusal::UnknownCommand => Error::permanent(what, "Unknown command")
@@ -100,9 +96,7 @@ impl Client {
 
     async fn exchange(&self, commands: Commands<'_>) -> Result<String> {
         let line = format!("{commands}\n");
-        let text = self
-            .transport
-            .exchange(&line)
+        let text = transport::exchange(&self.endpoint, &line)
             .await
             .map_err(|failure| self.failed(commands, failure))?;
         if text.is_empty() {
@@ -154,28 +148,23 @@ impl Client {
             Failure::Broken(error) => {
                 return self.unexpected(commands, without_number(&error));
             }
-            Failure::Endless(length) => {
-                let what = self.asked(commands);
-                let why = format!("it goes on after {} kB", length >> 10);
-                return Error::permanent(what, why).advise(ELSEWHERE);
-            }
-            Failure::Several(addresses) => {
-                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            Failure::Endless => {
+                let megabytes = transport::LONGEST_ANSWER >> 20;
                 return Error::permanent(
-                    format!("{self} is not asked"),
-                    format!("its name has several addresses, {}", addresses.join(", ")),
+                    self.asked(commands),
+                    format!("it answers more than {megabytes} MB"),
                 )
-                .advise("write each HAProxy with an address of its own in sockets: members of an HA pair share nothing");
+                .advise(ELSEWHERE);
             }
         };
         let what = format!("{self} cannot be reached");
         let why = without_number(&error);
-        let is_path = matches!(self.transport.endpoint().address(), Address::Unix(_));
+        let is_path = matches!(self.endpoint.address(), Address::Unix(_));
         match error.kind() {
             // Missing sockets come back when HAProxy does.
             ErrorKind::NotFound if is_path => Error::temporary(what, why).advise(format!(
                 r#"is HAProxy running, and is there "stats socket {} level admin" in its "global" section?"#,
-                self.transport.endpoint()
+                self.endpoint
             )),
             ErrorKind::PermissionDenied if is_path => Error::permanent(what, why).advise(
                 r#"add "mode 660 group GROUP" to its "stats socket" line and "SupplementaryGroups=GROUP" to the unit, or run as root"#,
@@ -188,7 +177,7 @@ impl Client {
 
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "haproxy {}", self.transport.endpoint())
+        write!(f, "haproxy {}", self.endpoint)
     }
 }
 

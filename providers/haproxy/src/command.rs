@@ -52,10 +52,8 @@ fn is_name(text: &str) -> bool {
 /// One command (HAProxy management guide, section 9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command<'a> {
-    /// The process: here for its pid and its age.
+    /// The process: here for its pid.
     ShowInfo,
-    /// All processes of a master, which alone knows them and answers this itself.
-    ShowProc,
     /// What this connection may do: `user`, `operator` or `admin`.
     ShowLevel,
     /// The states of the servers of one backend, or of all.
@@ -96,7 +94,6 @@ impl fmt::Display for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ShowInfo => f.write_str("show info"),
-            Self::ShowProc => f.write_str("show proc"),
             Self::ShowLevel => f.write_str("show cli level"),
             Self::ShowState(None) => f.write_str("show servers state"),
             Self::ShowState(Some(backend)) => write!(f, "show servers state {backend}"),
@@ -134,21 +131,15 @@ impl fmt::Display for Weight {
 pub(crate) struct Commands<'a> {
     /// The commands.
     pub(crate) all: &'a [Command<'a>],
-    /// What stands before each of them: the master CLI passes on only what carries a prefix. Empty where it is
-    /// a worker that is asked.
+    /// What stands before each of them: the master CLI passes on only what carries a prefix.
     pub(crate) prefix: &'static str,
 }
 
 impl fmt::Display for Commands<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        for command in self.all {
-            match command {
-                Command::ShowProc if self.prefix.is_empty() => continue,
-                Command::ShowProc => write!(f, "{separator}{command}")?,
-                _ => write!(f, "{separator}{}{command}", self.prefix)?,
-            }
-            separator = ";";
+        for (index, command) in self.all.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ";" };
+            write!(f, "{separator}{}{command}", self.prefix)?;
         }
         Ok(())
     }
@@ -203,7 +194,6 @@ mod tests {
         let app1 = Server::parse("web/app1").expect("reads");
         for (command, text) in [
             (Command::ShowInfo, "show info"),
-            (Command::ShowProc, "show proc"),
             (Command::ShowLevel, "show cli level"),
             (Command::ShowState(None), "show servers state"),
             (Command::ShowState(Some("web")), "show servers state web"),
@@ -247,13 +237,5 @@ mod tests {
         let line = |prefix| Commands { all, prefix }.to_string();
         assert_eq!(line(""), "show info;show stat web 4 -1");
         assert_eq!(line("@1 "), "@1 show info;@1 show stat web 4 -1");
-    }
-
-    #[test]
-    fn what_only_a_master_knows_is_asked_of_no_worker() {
-        let all = &[Command::ShowProc, Command::ShowInfo];
-        let line = |prefix| Commands { all, prefix }.to_string();
-        assert_eq!(line(""), "show info");
-        assert_eq!(line("@1 "), "show proc;@1 show info");
     }
 }

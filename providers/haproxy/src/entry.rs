@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use lb_drain_api::{Addresses, Rotation, View};
 
-use crate::answer::excerpt;
 use crate::restore::Before;
 use crate::table::{StatRow, StateRow};
 
@@ -33,11 +32,6 @@ impl Admin {
     pub(crate) fn is_out(self) -> bool {
         self.in_maint() || self.in_drain()
     }
-
-    /// As if neither had been asked for.
-    pub(crate) fn unforced(self) -> Self {
-        Self(self.0 & !(Self::FORCED_MAINT | Self::FORCED_DRAIN))
-    }
 }
 
 /// One server as HAProxy knows it.
@@ -56,20 +50,6 @@ pub(crate) struct Entry {
     port: Option<u16>,
     /// What the statistics say; `None` as long as they have no such row.
     pub(crate) stat: Option<Stat>,
-    /// How far the statistics are to be believed.
-    pub(crate) count: Count,
-}
-
-/// Whether HAProxy's number of requests in flight is all of them: a process from before a reload goes on serving
-/// what it has, and the process after it counts none of that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Count {
-    /// There is no such process.
-    Whole,
-    /// There may be one.
-    Partial,
-    /// There is one.
-    Unknown,
 }
 
 /// What the statistics say about a server.
@@ -92,10 +72,8 @@ impl Entry {
             weight: row.weight,
             configured_weight: row.configured_weight,
             running: row.running,
-            // Without a port of its own it is sent to on whichever port the client asked HAProxy for.
             port: (row.port != 0 && own.is_ours(row.address)).then_some(row.port),
             stat: None,
-            count: Count::Whole,
         }
     }
 
@@ -120,8 +98,8 @@ impl Entry {
         }
     }
 
-    /// The view of this server.
-    pub(crate) fn view(&self) -> View {
+    /// The view of this server. `counts` is false where HAProxy's numbers are known not to be the whole.
+    pub(crate) fn view(&self, counts: bool) -> View {
         let before = Before {
             admin_state: self.admin.0,
             weight: self.weight,
@@ -141,9 +119,9 @@ impl Entry {
         };
         View {
             rotation: self.rotation(),
-            in_flight: (self.count != Count::Unknown).then_some(stat.in_flight),
+            in_flight: counts.then_some(stat.in_flight),
             undrained: false,
-            partial: self.count == Count::Partial,
+            partial: false,
             state: stat.status.clone(),
             ports: self.port.into_iter().collect(),
             before: before.to_value(),
@@ -156,7 +134,7 @@ impl Stat {
     pub(crate) fn new(row: &StatRow<'_>) -> Self {
         Self {
             in_flight: row.current.saturating_add(row.queued),
-            status: excerpt(&row.status),
+            status: row.status.as_ref().to_owned(),
             cookie: row.cookie,
         }
     }

@@ -57,21 +57,31 @@ impl Before {
 
 /// What brings a server from `now` back to `before`.
 ///
-/// Only what we did is undone. A server that was out before stays out. Without a record, drain is taken for ours,
-/// because it is what a deregister does; maintenance is not: whoever put it there has a reason. With a record it is
-/// taken for ours where this run is configured to go that far, because the record is written before the server is
-/// touched and so cannot tell how far its run went.
+/// Only what we did is undone. Drain is ours unless it was there before. Maintenance can be ours only if
+/// `maint_is_ours`, that is, if this run is configured to go that far: without that it stays, whoever put
+/// it there has a reason. A server that was out before stays out.
 pub(crate) fn plan(
     before: Option<Before>,
     now: &Entry,
-    goes_to_maint: bool,
+    maint_is_ours: bool,
 ) -> std::result::Result<Plan, SomebodyElses> {
-    let was_out = before.is_some_and(|before| Admin(before.admin_state).is_out());
-    let maint_is_ours = goes_to_maint && before.is_some();
-    if !was_out && now.admin.in_maint() && !maint_is_ours {
-        return Err(SomebodyElses);
-    }
-    let state = (!was_out && now.admin.is_out()).then_some(State::Ready);
+    let before_admin = Admin(before.map_or(0, |before| before.admin_state));
+    let state = if before_admin.in_maint() {
+        None
+    } else if now.admin.in_maint() {
+        if !maint_is_ours {
+            return Err(SomebodyElses);
+        }
+        Some(if before_admin.in_drain() {
+            State::Drain
+        } else {
+            State::Ready
+        })
+    } else if now.admin.in_drain() && !before_admin.in_drain() {
+        Some(State::Ready)
+    } else {
+        None
+    };
     Ok(Plan {
         weight: before.and_then(|before| weight(before, now)),
         state,

@@ -174,7 +174,6 @@ fn csv_field(text: &str) -> Result<(Cow<'_, str>, End, &str), Unreadable> {
     } else if rest.is_empty() {
         Err(Unreadable::CutShort)
     } else {
-        let field = crate::answer::excerpt(&field);
         Err(Unreadable::Odd(format!("{field:?} is not followed by a comma")))
     }
 }

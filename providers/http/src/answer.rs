@@ -9,17 +9,6 @@ use serde_json::Value;
 /// answer without end must not fill this host's memory.
 const LIMIT: usize = 1 << 20;
 
-/// What the asker makes of an answer, which its status decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Interest {
-    /// The status was not expected: a redirect is followed, anything else is quoted.
-    None,
-    /// The status has said it all, so nobody waits for the rest.
-    Status,
-    /// All of it is read.
-    Whole,
-}
-
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -31,19 +20,8 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Reads status and headers, which are here already. A body that nobody needs may be slow, or without end.
-    pub(crate) fn head(response: Response) -> Self {
-        let (head, _) = hyper::http::Response::from(response).into_parts();
-        Self {
-            status: head.status,
-            headers: head.headers,
-            body: Vec::new(),
-            broken: Some("its answer was not read".to_owned()),
-        }
-    }
-
     /// Reads an answer to its end or the limit. What goes wrong on the way is kept for those who need the
-    /// body.
+    /// body: for everybody else the status has said it all.
     ///
     /// Trailers count as headers: Caddy sends its ETag as one (RFC 9110, section 6.5).
     pub(crate) async fn read(response: Response) -> Self {
@@ -136,7 +114,7 @@ impl Answer {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 impl Answer {
     pub(crate) fn of(status: u16, body: &str) -> Self {
         Self {

@@ -38,15 +38,15 @@ fn before(admin_state: u32) -> Before {
 
 #[test]
 fn only_what_we_did_is_undone() {
-    use State::Ready;
-    for (was, is, goes_to_maint, expected) in [
+    use State::{Drain, Ready};
+    for (was, is, maint_is_ours, expected) in [
         (Some(READY), DRAIN, false, Ok(Some(Ready))),
         (Some(READY), READY, false, Ok(None)),
         (Some(READY), MAINT, true, Ok(Some(Ready))),
         (Some(READY), MAINT, false, Err(SomebodyElses)),
         (Some(DRAIN), DRAIN, true, Ok(None)),
-        (Some(DRAIN), MAINT, true, Ok(None)),
-        (Some(DRAIN), MAINT, false, Ok(None)),
+        (Some(DRAIN), MAINT, true, Ok(Some(Drain))),
+        (Some(DRAIN), MAINT, false, Err(SomebodyElses)),
         (Some(DRAIN), READY, true, Ok(None)),
         (Some(MAINT), MAINT, true, Ok(None)),
         (Some(MAINT), MAINT, false, Ok(None)),
@@ -57,17 +57,17 @@ fn only_what_we_did_is_undone() {
         (Some(0x02), 0x0a, false, Ok(Some(Ready))),
         (Some(READY), 0x10, false, Ok(None)),
         (Some(0x20), 0x28, false, Ok(Some(Ready))),
-        // Nothing is known: drain is what a deregister does, and maintenance is what people do.
+        // Nothing is known: drain is what a deregister does.
         (None, DRAIN, false, Ok(Some(Ready))),
         (None, READY, false, Ok(None)),
-        (None, MAINT, true, Err(SomebodyElses)),
+        (None, MAINT, true, Ok(Some(Ready))),
         (None, MAINT, false, Err(SomebodyElses)),
     ] {
-        let plan = plan(was.map(before), &now(is, 1, 1), goes_to_maint);
+        let plan = plan(was.map(before), &now(is, 1, 1), maint_is_ours);
         assert_eq!(
             plan.map(|plan| plan.state),
             expected,
-            "{was:?} → {is:#x}, {goes_to_maint}"
+            "{was:?} → {is:#x}, {maint_is_ours}"
         );
     }
 }

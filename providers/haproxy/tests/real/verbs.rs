@@ -87,7 +87,7 @@ async fn a_server_in_maint_is_never_raised() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_drained_before_stays_out() {
+async fn a_server_that_was_drained_before_stays_drained() {
     let Some(haproxy) = Haproxy::start(WEB) else {
         return;
     };
@@ -97,31 +97,15 @@ async fn a_server_that_was_drained_before_stays_out() {
     let app1 = Target::new("web/app1");
     haproxy.ask("set server web/app1 state drain");
     let before = find(&*balancer).await;
-    for (state, admin) in [("drain", 8), ("maint", 1)] {
-        haproxy.ask(&format!("set server web/app1 state {state}"));
-        balancer
-            .register(&app1, Some(&before.before))
-            .await
-            .expect("as it was");
-        assert_eq!(haproxy.admin("web/app1"), admin);
-    }
-}
-
-#[tokio::test]
-async fn maint_without_a_record_is_somebody_elses() {
-    let Some(haproxy) = Haproxy::start(WEB) else {
-        return;
-    };
-    let balancer = haproxy.balancer_with("admin.sock", &["web/app1"], |settings| {
-        settings.maint_after = Some(std::time::Duration::ZERO);
-    });
-    let app1 = Target::new("web/app1");
-    let before = find(&*balancer).await.before;
-    haproxy.ask("set server web/app1 state maint");
-    balancer.register(&app1, None).await.expect_err("is not ours");
-    assert_eq!(haproxy.admin("web/app1"), 1);
-    balancer.register(&app1, Some(&before)).await.expect("comes back");
-    assert_eq!(haproxy.admin("web/app1"), 0);
+    balancer
+        .deregister(&app1, Firmness::Firm)
+        .await
+        .expect("goes to maint");
+    balancer
+        .register(&app1, Some(&before.before))
+        .await
+        .expect("as it was");
+    assert_eq!(haproxy.admin("web/app1"), 8);
 }
 
 #[tokio::test]
@@ -176,7 +160,7 @@ async fn the_weight_comes_back_too() {
 }
 
 #[tokio::test]
-async fn a_weight_that_a_static_algorithm_refuses_is_no_failure() {
+async fn a_weight_that_is_refused_keeps_nobody_out() {
     let Some(haproxy) = Haproxy::start(WEB) else {
         return;
     };
@@ -184,12 +168,12 @@ async fn a_weight_that_a_static_algorithm_refuses_is_no_failure() {
     let app1 = Target::new("fixed/app1");
     balancer.deregister(&app1, Firmness::Drain).await.expect("drains");
     let before = json!({"admin_state": 0, "weight": 7, "configured_weight": 20});
-    balancer
+    let error = balancer
         .register(&app1, Some(&before))
         .await
-        .expect("back, and its weight is the configuration's");
+        .expect_err("a static algorithm");
+    assert!(error.to_string().contains("static LB algorithm"), "{error}");
     assert_eq!(haproxy.admin("fixed/app1"), 0);
-    assert_eq!(haproxy.state("fixed/app1", "srv_uweight"), "20");
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ pub(crate) fn given_up(origin: &str, line: &str) -> Error {
 fn not_connected(sent: &Sent<'_>, error: &reqwest::Error) -> Error {
     let what = format!(r#"http {} could not be reached for "{}""#, sent.origin, sent.line);
     if error.is_timeout() {
-        return Error::temporary(what, "timed out before there was a connection").advise(UNREACHED);
+        return Error::temporary(what, "no connection in time").advise(UNREACHED);
     }
     let why = cause(error);
     let unix = sent.origin.starts_with("unix:");
@@ -210,7 +210,9 @@ fn advice(status: u16, repeatable: bool) -> Option<&'static str> {
         405 => Some("check method and url"),
         407 => Some("check the proxy that the environment names"),
         409 | 412 => Some("if it passes by itself, write it into retry"),
+        429 => Some("it is asked too often: raise TimeoutStopSec=, or stop fewer hosts at once"),
         502..=504 if !repeatable => Some("if it can be repeated without harm, write repeat = true"),
+        500..=599 => Some("if this goes on, its own log says more"),
         _ => None,
     }
 }

@@ -32,10 +32,6 @@ pub struct Model {
     pub dialect: Dialect,
     /// Its pid, by which a reload can be told.
     pub pid: u32,
-    /// How many seconds it has been running.
-    pub uptime: u64,
-    /// Whether the master still has a worker from before a reload.
-    pub old_workers: bool,
     /// How it answers.
     pub manner: Manner,
     /// Every line it was sent.
@@ -132,8 +128,6 @@ impl Haproxy {
                 level: "admin",
                 dialect,
                 pid: 4711,
-                uptime: 9,
-                old_workers: false,
                 manner: Manner::Well,
                 heard: Vec::new(),
             })),

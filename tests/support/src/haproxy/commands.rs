@@ -17,10 +17,6 @@ impl Model {
                 Some(command) => (true, command),
                 None => (false, command),
             };
-            if (self.dialect, command) == (Dialect::Master, "show proc") {
-                answer += &self.processes();
-                continue;
-            }
             if for_worker != (self.dialect == Dialect::Master) {
                 answer += &self.unknown();
                 continue;
@@ -34,8 +30,8 @@ impl Model {
         let words = command.split_ascii_whitespace().collect::<Vec<_>>();
         match words.as_slice() {
             ["show", "info"] => format!(
-                "Name: HAProxy\nVersion: 2.6.12\nPid: {}\nUptime_sec: {}\n\n",
-                self.pid, self.uptime
+                "Name: HAProxy\nVersion: 2.6.12\nPid: {}\nUptime_sec: 9\n\n",
+                self.pid
             ),
             ["show", "cli", "level"] => self.message("info", "6", self.level),
             ["show", "servers", "state"] => self.states(None),
@@ -54,20 +50,6 @@ impl Model {
             }),
             _ => self.unknown(),
         }
-    }
-
-    fn processes(&self) -> String {
-        let row = |pid: u32, kind: &str| {
-            format!("{pid:<15} {kind:<15} 0               0d00h00m09s     2.6.12          \n")
-        };
-        let old = if self.old_workers {
-            format!("# old workers\n{}", row(self.pid - 1, "worker"))
-        } else {
-            String::new()
-        };
-        let heading = "#<PID>          <type>          <reloads>       <uptime>        <version>       \n";
-        let (master, worker) = (row(4700, "master"), row(self.pid, "worker"));
-        format!("{heading}{master}# workers\n{worker}{old}# programs\n\n")
     }
 
     fn has(&self, backend: &str) -> bool {

@@ -12,11 +12,7 @@ fn main() {
     // At a fixed address: else the loader writes 16 000 addresses into 100 pages at each start, a sixth of what a whole
     // run costs (ARCHITECTURE.md, "Dependencies").
     println!("cargo:rustc-link-arg-bins=-no-pie");
-    // With the unwinder in it, where the compiler has it: one library less to load at each start. The `cc` of this host
-    // knows those of its own architecture alone.
-    if std::env::var("HOST") != std::env::var("TARGET") {
-        return;
-    }
+    // With the unwinder in it, where the compiler has it: one library less to load at each start.
     let asked = Command::new("cc").arg("-print-file-name=libgcc_eh.a").output();
     let path = asked.map_or_else(
         |_| String::new(),

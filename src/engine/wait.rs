@@ -16,11 +16,6 @@ const TERMS: Duration = Duration::from_secs(5);
 /// So few requests in flight may all be answered at any moment; each time as many again slow the looks down.
 const NEARLY: u64 = 8;
 
-/// How soon to look again at connections that may show what a partial count leaves out: whoever moved a moment ago
-/// is told from whoever still moves by the next look. Each next one takes twice as long, up to the usual pace.
-const DOUBT: Duration = Duration::from_millis(2);
-const LONGEST_DOUBT: Duration = Duration::from_millis(20);
-
 /// What is known while waiting.
 struct Drain<'a> {
     entry: &'a Entry<'a>,
@@ -34,8 +29,6 @@ struct Drain<'a> {
     reported: Option<u64>,
     /// That count may leave some out.
     partial: bool,
-    /// The pause before the next look of this host's own that may do away with the doubt about it.
-    doubt: Duration,
     /// It says that it has not drained, whatever this host's connections show.
     undrained: bool,
     /// It has a state to tell at all.
@@ -76,7 +69,6 @@ pub(super) async fn wait(entry: &Entry<'_>, target: &Target, view: View, out: In
         delay: None,
         reported: None,
         partial: false,
-        doubt: DOUBT,
         undrained: false,
         tells: true,
         here: None,
@@ -136,10 +128,6 @@ impl Drain<'_> {
                 tokio::select! {
                     () = tokio::time::sleep_until(wake) => {}
                     () = traffic.next_look(), if !self.ports.is_empty() => self.heed_connections(),
-                    () = tokio::time::sleep(self.doubt), if self.doubts() => {
-                        self.doubt *= 2;
-                        traffic.hurry();
-                    }
                 }
             }
         }
@@ -208,9 +196,6 @@ impl Drain<'_> {
         self.reported = view.in_flight;
         self.partial = view.partial;
         self.undrained = view.undrained;
-        if self.reported != Some(0) {
-            self.doubt = DOUBT;
-        }
         let in_flight = self.in_flight();
         self.entry.change(|member| {
             member.in_flight = in_flight;
@@ -237,11 +222,6 @@ impl Drain<'_> {
             && !self.ports.is_empty()
             && traffic.blind().is_none()
             && traffic.in_flight(&self.ports) != Some(0)
-    }
-
-    /// Whether the load balancer counts nothing, this host's connections do not agree, and a look soon may settle it.
-    fn doubts(&self) -> bool {
-        self.reported == Some(0) && self.doubt < LONGEST_DOUBT && self.contradicted()
     }
 
     /// From when on a look at this host's connections proves that they have been quiet for long enough, unless it

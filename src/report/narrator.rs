@@ -141,7 +141,7 @@ impl Audience for Narrator {
             Event::PutBack => say!(
                 warn,
                 member,
-                "{label}: may get requests again ({state}); taking it out again"
+                "{label}: was put back into rotation by somebody else (its state is {state}); taking it out again"
             ),
             Event::Firm => say!(
                 info,
@@ -200,12 +200,7 @@ impl Audience for Narrator {
                 "{name}: {} back in rotation ({state})",
                 whole(member)
             ),
-            Event::ToldToComeBack => say!(
-                info,
-                member,
-                "{name}: {} told to come back ({state})",
-                whole(member)
-            ),
+            Event::ToldToComeBack => say!(info, member, "{name}: {} told to come back", whole(member)),
             Event::LeftAsFound => say!(
                 warn,
                 member,

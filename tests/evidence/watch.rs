@@ -1,12 +1,10 @@
 //! Looks at the server's port and compares each verdict with the truth.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_drain::evidence::{SocketEvidence, Survey, Verdict};
-use rustix::thread::gettid;
 
 use crate::clients::Kind;
 use crate::random::Random;
@@ -19,9 +17,9 @@ const DELIVERED_WITHIN: Micros = 20_000;
 /// The time after its last answer by which an idle connection should be known to be idle.
 const KNOWN_AFTER: Micros = 1_000_000;
 
-/// The longest distance of two looks, 20 ms apart by plan, at which a tie is expected to be decided. On a loaded
+/// The longest distance of two looks, 25 ms apart by plan, at which a tie is expected to be decided. On a loaded
 /// machine looks come late; then too much happens between two of them.
-const IN_TIME: Micros = 30_000;
+const IN_TIME: Micros = 40_000;
 
 type Known = Vec<(u16, Arc<Truth>)>;
 
@@ -45,13 +43,12 @@ struct Look<'a> {
 
 /// Looks for so long, from before the first connection on.
 pub(crate) fn watch(port: u16, clock: Clock, truths: &Truths, lasts: Duration, random: &Random) -> Tally {
-    ahead_of_others();
     let ports = BTreeSet::from([port]);
     let mut watch = Watch::default();
     let mut evidence = SocketEvidence::new(None).expect("sock_diag");
     let end = Instant::now() + lasts;
     while Instant::now() < end {
-        std::thread::sleep(random.millis(4, 12));
+        std::thread::sleep(random.millis(5, 25));
         let known = truths.all();
         // Now and then with fresh eyes, which know no history.
         if random.chance(3) {
@@ -66,18 +63,6 @@ pub(crate) fn watch(port: u16, clock: Clock, truths: &Truths, lasts: Duration, r
         }
     }
     watch.tally
-}
-
-/// Looks come in time on a loaded machine too, as those of a real-time thread: what is judged here is the evidence,
-/// not the machine.
-fn ahead_of_others() {
-    let thread = gettid().as_raw_nonzero().to_string();
-    let chrt = Command::new("chrt")
-        .args(["--fifo", "--pid", "10", &thread])
-        .status();
-    if !chrt.is_ok_and(|status| status.success()) {
-        println!("looks may come late: chrt (util-linux) cannot help");
-    }
 }
 
 /// What was true when a look began.

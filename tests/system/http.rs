@@ -4,16 +4,13 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use lb_drain_test_support::http::{Fake, Reply};
 use lb_drain_test_support::{caddy, nginx};
 use tempfile::tempdir;
 
 use crate::rig::{
-    App, Front, Haproxy, Load, Machine, Network, Setup, assert_story, eventually, lb_drain, lb_drain_with,
-    unit,
+    App, Front, Haproxy, Load, Machine, Network, Setup, assert_story, eventually, lb_drain, unit,
 };
 
 /// A recipe as it is installed.
@@ -199,145 +196,4 @@ fn a_host_leaves_caddy_and_comes_back_and_nobody_loses_a_request() {
             &["out of 1 of 1 load balancer and drained; "],
         ],
     );
-}
-
-/// A server in this network.
-fn server(
-    network: &Network,
-    answer: impl FnMut(&lb_drain_test_support::http::Asked) -> Reply + Send + 'static,
-) -> Fake {
-    network.inside(|| Fake::start(answer))
-}
-
-/// Leaves by a `POST`, which must not be sent twice.
-fn leave_by_post(network: &Network, url: &str, more: &str) -> crate::rig::Ended {
-    let folder = tempdir().expect("a folder");
-    let file = folder.path().join("post.toml");
-    let text = format!(
-        "[[load_balancer]]\nprovider = 'http'\n{more}\nderegister = {{ method = 'POST', url = '{url}/out' }}\n"
-    );
-    fs::write(&file, text).expect("writes the configuration");
-    let config = file.to_str().expect("UTF-8");
-    lb_drain(
-        network,
-        &["deregister", "-c", config, "--budget", "15s", "--no-wait"],
-    )
-    .wait()
-}
-
-#[test]
-fn a_post_has_the_time_that_is_configured_and_is_sent_once() {
-    let network = Network::new();
-    let slow = Reply::After(Duration::from_secs(3), Box::new(Reply::new(200, "")));
-    let server = server(&network, move |_| slow.clone());
-    let ended = leave_by_post(&network, &server.url(), "timeout = '10s'");
-    ended.assert_code(0);
-    assert_eq!(server.lines(), ["POST /out"], "{}", ended.stderr);
-    assert!(ended.elapsed < Duration::from_secs(5), "{:?}", ended.elapsed);
-}
-
-/// Nothing was sent, so nothing is in doubt.
-#[test]
-fn a_post_whose_connection_was_dropped_is_sent_once_there_is_one() {
-    let network = Network::new();
-    let server = server(&network, |_| Reply::new(200, ""));
-    network.run(
-        "nft",
-        &["add table ip t; add chain ip t in { type filter hook input priority 0; }"],
-    );
-    network.run(
-        "nft",
-        &[&format!("add rule ip t in tcp dport {} drop", server.port())],
-    );
-    let ended = thread::scope(|scope| {
-        scope.spawn(|| {
-            thread::sleep(Duration::from_secs(3));
-            network.run("nft", &["delete table ip t"]);
-        });
-        leave_by_post(&network, &server.url(), "")
-    });
-    ended.assert_code(0);
-    assert!(
-        ended.stderr.contains("timed out before there was a connection"),
-        "{}",
-        ended.stderr
-    );
-    assert_eq!(server.lines(), ["POST /out"], "{}", ended.stderr);
-}
-
-#[test]
-fn what_the_options_say_is_what_is_sent() {
-    let network = Network::new();
-    let server = server(&network, |asked| match asked.line().as_str() {
-        "PUT /out?x=1" => Reply::new(302, "").with("Location", "/nowhere"),
-        "GET /active" => Reply::new(200, ""),
-        "DELETE /out" => Reply::new(204, ""),
-        _ => Reply::new(404, ""),
-    });
-    let url = server.url();
-    let [out, active, back] =
-        ["PUT {}/out?x=1", "GET {}/active", "DELETE {}/out"].map(|line| line.replace("{}", &url));
-    let options = [
-        "--http-deregister",
-        &out,
-        "--http-register",
-        &back,
-        "--http-drained",
-        &active,
-        "--http-header",
-        "X-Token: s3cret",
-        "--http-header",
-        "X-Pool: a:b",
-        "--http-body",
-        r#"{"drain": true}"#,
-        "--http-expect",
-        "200-204,302",
-        "--budget",
-        "5s",
-    ];
-    let left = lb_drain(&network, &[&["deregister"], &options[..]].concat()).wait();
-    left.assert_code(0);
-    assert!(left.stderr.contains("drained after "), "{}", left.stderr);
-    lb_drain(&network, &[&["register"], &options[..]].concat())
-        .wait()
-        .assert_code(0);
-    assert_eq!(server.lines(), ["PUT /out?x=1", "GET /active", "DELETE /out"]);
-    let asked = server.asked();
-    for asked in &asked {
-        let headers = [asked.header("x-token"), asked.header("x-pool")];
-        assert_eq!(headers, [Some("s3cret"), Some("a:b")], "{asked:?}");
-    }
-    assert_eq!(asked[0].body, r#"{"drain": true}"#);
-    assert!(asked[1..].iter().all(|asked| asked.body.is_empty()), "{asked:?}");
-}
-
-/// Whoever puts a token into a URL is told so, and what the environment holds is not printed.
-#[test]
-fn no_help_and_no_mistake_shows_a_url_and_plain_http_with_a_secret_is_told() {
-    let network = Network::new();
-    let url = "http://192.0.2.1:1/?key=s3cret";
-    let [put, delete, get] = ["PUT", "DELETE", "GET"].map(|method| format!("{method} {url}"));
-    let variables = [
-        ("LB_DRAIN_HTTP_DEREGISTER", &*put),
-        ("LB_DRAIN_HTTP_REGISTER", &*delete),
-        ("LB_DRAIN_HTTP_DRAINED", &*get),
-        ("LB_DRAIN_HTTP_HEADER", "X-Token: s3cret"),
-    ];
-    // `wait` looks through all of what is written.
-    lb_drain_with(&network, &variables, &["deregister", "--help"])
-        .wait()
-        .assert_code(0);
-    let swapped = format!("{url} PUT");
-    for wrong in [url, &swapped] {
-        lb_drain(&network, &["deregister", "--http-deregister", wrong])
-            .wait()
-            .assert_code(2);
-    }
-    let ended = lb_drain_with(&network, &variables, &["deregister", "--budget", "500ms"]).wait();
-    ended.assert_code(1);
-    let told = ended
-        .stderr
-        .matches("http://192.0.2.1:1 is plain http, and is sent a secret")
-        .count();
-    assert_eq!(told, 1, "{}", ended.stderr);
 }

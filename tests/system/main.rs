@@ -23,7 +23,6 @@ mod http;
 mod installing;
 mod interruption;
 mod journal;
-mod lean;
 mod leaving;
 mod outcomes;
 mod promptness;

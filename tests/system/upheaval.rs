@@ -1,10 +1,7 @@
 //! HAProxy itself changes while a host leaves it.
 
-use std::os::unix::net::UnixStream;
 use std::thread;
-use std::time::{Duration, Instant};
-
-use lb_drain_test_support::http1::Connection;
+use std::time::Duration;
 
 use crate::rig::{DRAIN, Haproxy, Load, Machine, Network, Setup, eventually, unit};
 
@@ -42,46 +39,6 @@ fn a_reload_during_the_drain_undoes_nothing_and_loses_nothing() {
     thread::sleep(Duration::from_millis(500));
     load.finish().assert_nothing_lost(300);
     assert_ne!(haproxy.admin_state("app1") & DRAIN, 0);
-}
-
-#[test]
-fn a_reload_shortly_before_the_stop_loses_nothing() {
-    let network = Network::new();
-    let machine = Machine::boot(&network);
-    let haproxy = Haproxy::start(
-        &network,
-        &machine.share().join("edge"),
-        Setup {
-            master: true,
-            ..Setup::default()
-        },
-    );
-    machine.start_unit("app2.service", &unit("app2", "127.0.0.1:8082", ""));
-    let hook = "ExecStop=/share/bin/lb-drain deregister --haproxy /share/edge/admin.sock --haproxy-server web/app1 --port 8081 --budget 25s";
-    machine.start_unit("app1.service", &unit("app1", "127.0.0.1:8081", hook));
-
-    thread::scope(|scope| {
-        // One for each server, and the worker of before the reload keeps them.
-        let requests = [(); 2].map(|()| {
-            scope.spawn(|| {
-                let stream = UnixStream::connect(haproxy.front()).expect("the frontend");
-                Connection::new(stream).get("/sleep/6000", &[])
-            })
-        });
-        let begun = Instant::now();
-        eventually("app1 serves one of them", || haproxy.in_flight("app1") == 1);
-        haproxy.reload();
-        thread::sleep(Duration::from_secs(1));
-        assert_eq!(haproxy.in_flight("app1"), 0, "the new worker does not count it");
-        let stop = machine.systemctl(&["stop", "app1.service"]);
-        assert!(stop.status.success(), "{stop:?}");
-        assert!(begun.elapsed() > Duration::from_secs(6), "it was waited for");
-        for request in requests {
-            let answer = request.join().expect("no panic").expect("an answer");
-            assert_eq!(answer.status, 200);
-        }
-    });
-    assert_eq!(machine.standing("app1.service"), "inactive (dead) success");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 
 use crate::address::Address;
-use crate::answer::{Answer, Interest};
+use crate::answer::Answer;
 use crate::client::{Clients, Route};
 use crate::failure;
 use crate::settings::{Basic, Body};
@@ -109,14 +109,10 @@ impl Call {
             .ok()
             .filter(|_| parts.method == parts.method.to_uppercase());
         let Some(method) = method.filter(|method| *method != Method::CONNECT) else {
-            // What is no word may be a URL, with a token in it, that stands in the wrong place.
-            let is_word = parts.method.chars().all(|c| c.is_ascii_alphabetic());
-            let quote = if is_word {
-                format!(r#""{}""#, parts.method)
-            } else {
-                "what stands there".to_owned()
-            };
-            let message = format!("{quote} is no method; write one such as GET, PUT or POST");
+            let message = format!(
+                r#""{}" is no method; write one such as GET, PUT or POST"#,
+                parts.method
+            );
             return Err(SettingsError::new("method", message));
         };
         let headers = headers(parts.headers, common, scope)?;
@@ -309,12 +305,13 @@ impl Sent<'_> {
         plain && self.secrets.is_any() && !crate::client::is_loopback(&self.url)
     }
 
-    /// Sends it and reads of the answer what `interest` says, through redirects within the same server.
+    /// Sends it and reads the answer, through redirects within the same server. `expected` says whether a
+    /// status is one to hand back whatever it means.
     ///
     /// # Errors
     ///
     /// No connection, no answer, or a redirect that is not followed.
-    pub(crate) async fn send(&self, clients: &Clients, interest: impl Fn(u16) -> Interest) -> Result<Answer> {
+    pub(crate) async fn send(&self, clients: &Clients, expected: impl Fn(u16) -> bool) -> Result<Answer> {
         let tried = || format!(r#"http {} cannot be asked "{}""#, self.origin, self.line);
         let client = clients.get(&self.route, &self.url).map_err(|why| {
             Error::permanent(tried(), why).advise("correct ca_file, client_cert or client_key")
@@ -326,27 +323,22 @@ impl Sent<'_> {
             let could = matches!(self.call.method, Method::POST | Method::PUT | Method::PATCH);
             let mut request = client
                 .request(self.call.method.clone(), url.clone())
-                .timeout(self.limit)
                 .headers(self.headers.clone());
             match &self.body {
                 Some(body) => request = request.body(body.clone()),
                 None if could => request = request.header(CONTENT_LENGTH, 0),
                 None => {}
             }
-            let response = request.send().await.map_err(|error| {
-                if error.is_connect() && error.is_timeout() {
-                    clients.be_more_patient();
-                }
-                failure::no_answer(self, &error)
-            })?;
-            let status = response.status().as_u16();
-            match interest(status) {
-                Interest::Status => return Ok(Answer::head(response)),
-                Interest::None if matches!(status, 301 | 302 | 303 | 307 | 308) => {
-                    url = self.follow(&url, &Answer::head(response))?;
-                }
-                Interest::None | Interest::Whole => return Ok(Answer::read(response).await),
+            let response = request
+                .send()
+                .await
+                .map_err(|error| failure::no_answer(self, &error))?;
+            let answer = Answer::read(response).await;
+            let status = answer.status.as_u16();
+            if !matches!(status, 301 | 302 | 303 | 307 | 308) || expected(status) {
+                return Ok(answer);
             }
+            url = self.follow(&url, &answer)?;
         }
         let what = format!(r#"http {} redirected "{}" in circles"#, self.origin, self.line);
         Err(Error::permanent(what, format!("more than {REDIRECTS} times")).advise("check url"))

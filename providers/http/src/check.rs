@@ -17,26 +17,23 @@ use crate::call::{Call, Sent};
 use crate::client::{Clients, Route, proxy};
 use crate::failure::tls_cause;
 use crate::source::Source;
-use crate::values::{Captured, Facts, Name};
+use crate::values::{Captured, Facts};
 
 /// How long a server has to refuse our certificate: with TLS 1.3 it does so after the handshake has ended
 /// for us (RFC 8446, section 4.4.2.4).
 const SECOND_THOUGHTS: Duration = Duration::from_millis(300);
 
-/// A request, and the names that reading its answer takes.
-pub(crate) type Asked = (Call, BTreeSet<Name>);
-
 /// Checks the requests of one verb, each after the others.
-pub(crate) async fn requests(
+pub(crate) async fn requests<'a>(
     verb: &str,
-    asked: &[Asked],
+    calls: impl Iterator<Item = &'a Call>,
     facts: &Facts,
     clients: &Clients,
     captured: &Captured,
     connected: &mut BTreeSet<String>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (call, reading) in asked {
+    for call in calls {
         let sent = match call.fill(facts, clients, captured).await {
             Ok(sent) => sent,
             Err(error) => {
@@ -44,15 +41,6 @@ pub(crate) async fn requests(
                 continue;
             }
         };
-        if let Err(missing) = facts.resolve(reading, captured).await {
-            findings.push(problem(
-                format!(
-                    r#"the answer of http {} to "{}" could not be read: {}"#,
-                    sent.origin, sent.line, missing.why
-                ),
-                format!("{verb} would not know what it says"),
-            ));
-        }
         findings.push(finding(
             Severity::Fine,
             format!("{verb} sends {} to {}", sent.line, sent.origin),
@@ -129,14 +117,14 @@ async fn try_connect(sent: &Sent<'_>, clients: &Clients) -> Tried {
             let Some(proxy) = proxy(&sent.url) else {
                 return Err(("the environment's proxy cannot be used".to_owned(), None));
             };
-            tcp(&proxy, sent.limit).await?;
+            tcp(&proxy).await?;
             let name = proxy.host_str().unwrap_or_default().to_owned();
             Ok(format!(
                 "is reached through the proxy {name}, which accepts connections"
             ))
         }
         Route::Direct => {
-            let stream = tcp(&sent.url, sent.limit).await?;
+            let stream = tcp(&sent.url).await?;
             if sent.url.scheme() != "https" {
                 return Ok("accepts connections".to_owned());
             }
@@ -146,20 +134,17 @@ async fn try_connect(sent: &Sent<'_>, clients: &Clients) -> Tried {
     }
 }
 
-/// Connects to the first address that answers. Each has its share of the time, so that a dead one leaves some for the
-/// next; and there has to be some for what follows.
-async fn tcp(url: &Url, limit: Duration) -> Result<TcpStream, (String, Option<&'static str>)> {
+/// Connects to the first address that answers.
+async fn tcp(url: &Url) -> Result<TcpStream, (String, Option<&'static str>)> {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = url.port_or_known_default().unwrap_or_default();
     let addresses = tokio::net::lookup_host((host, port)).await;
     let addresses: Vec<_> = addresses.map_err(|error| (words(&error), None))?.collect();
     let mut last = ("its name has no address".to_owned(), None);
-    let share = limit / u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX);
     for address in addresses {
-        match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = (format!("{address}: {}", words(&error)), None),
-            Err(_) => last = (format!("{address}: nothing in time"), None),
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = (format!("{address}: {}", words(&error)), None),
         }
     }
     Err(last)

@@ -12,11 +12,10 @@ use reqwest::{Client, ClientBuilder, Url};
 
 use crate::tls::Tls;
 
-/// The longest time for name resolution, connecting and the TLS handshake together, at first: enough for one lost
-/// SYN, and shorter than the engine's first attempt (`ATTEMPT`), so that a connection that never was does not look
-/// like a request that was given up half way. It is shared out among the addresses of a name, so that a dead first
-/// one leaves time for the second.
-const CONNECT: Duration = Duration::from_millis(1800);
+/// The longest time for name resolution, connecting and the TLS handshake together. It is shared out among
+/// the addresses of a name, so that a dead first one leaves time for the second; 1.5 s are enough for one
+/// lost SYN.
+const CONNECT: Duration = Duration::from_secs(3);
 /// How long a connection is kept for the next request. Servers close theirs after 5 s and more; one that is
 /// closed just then would lose a request.
 const KEEP: Duration = Duration::from_secs(2);
@@ -61,12 +60,8 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 pub(crate) struct Clients {
     tls: Tls,
     limit: Duration,
-    patience: Mutex<Duration>,
-    made: Mutex<BTreeMap<Kind, Client>>,
+    made: Mutex<BTreeMap<(Route, bool), Client>>,
 }
-
-/// What tells clients apart: the way, whether TLS is spoken on it, and the patience with connecting.
-type Kind = (Route, bool, Duration);
 
 impl Clients {
     /// `limit` is for one whole request.
@@ -74,16 +69,8 @@ impl Clients {
         Self {
             tls,
             limit,
-            patience: Mutex::new(CONNECT.min(longest(limit))),
             made: Mutex::default(),
         }
-    }
-
-    /// After a connection that was not there in time: twice as long for the next, as the engine's attempts are,
-    /// so that a slow resolver or handshake is waited for in the end.
-    pub(crate) fn be_more_patient(&self) {
-        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
-        *patience = (*patience * 2).min(longest(self.limit));
     }
 
     /// The longest time for one whole request.
@@ -101,18 +88,15 @@ impl Clients {
     ///
     /// A sentence: what is wrong with the files that TLS needs.
     pub(crate) fn get(&self, route: &Route, url: &Url) -> Result<Client, String> {
-        // A proxy may be spoken to over TLS even where the server is not.
-        let secure = |url: &Url| url.scheme() == "https";
-        let https = secure(url) || (*route == Route::Proxy && proxy(url).is_some_and(|proxy| secure(&proxy)));
-        let patience = *self.patience.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (route.clone(), https, patience);
+        let https = url.scheme() == "https";
+        let key = (route.clone(), https);
         // A panic while the lock was held leaves a map of whole clients behind.
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = made.get(&key) {
             return Ok(client.clone());
         }
         let tls = if https { self.tls.config()? } else { Tls::none()? };
-        let builder = bare(self.limit, patience).tls_backend_preconfigured(tls);
+        let builder = bare(self.limit).tls_backend_preconfigured(tls);
         let builder = match route {
             Route::Direct => builder.no_proxy(),
             Route::Proxy => builder,
@@ -126,7 +110,7 @@ impl Clients {
 
 /// A client for plain http, past every proxy.
 pub(crate) fn plain(limit: Duration) -> reqwest::Result<Client> {
-    let builder = bare(limit, limit).no_proxy();
+    let builder = bare(limit).no_proxy();
     match Tls::none() {
         Ok(tls) => builder.tls_backend_preconfigured(tls).build(),
         // Ring's default cipher suites fit its default protocol versions, so this does not happen; and if
@@ -135,17 +119,11 @@ pub(crate) fn plain(limit: Duration) -> reqwest::Result<Client> {
     }
 }
 
-/// Connecting ends before the request does: else a server that was never reached would count as one that did not
-/// answer.
-fn longest(limit: Duration) -> Duration {
-    limit.mul_f64(0.8)
-}
-
-fn bare(limit: Duration, connect: Duration) -> ClientBuilder {
+fn bare(limit: Duration) -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("lb-drain/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
         .timeout(limit)
-        .connect_timeout(connect)
+        .connect_timeout(CONNECT.min(limit))
         .pool_idle_timeout(KEEP)
 }

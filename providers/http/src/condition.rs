@@ -42,8 +42,6 @@ pub(crate) struct Reading {
     pub holds: bool,
     /// Requests in flight: the number that was compared with 0.
     pub in_flight: Option<u64>,
-    /// Whether there is no such element or value, of which it says nothing then (unless it asks for just that).
-    pub absent: bool,
     /// What was seen, for people.
     pub seen: String,
 }
@@ -125,7 +123,6 @@ impl Condition {
         let plain = |holds, seen| Reading {
             holds,
             in_flight: None,
-            absent: false,
             seen,
         };
         if self
@@ -160,16 +157,15 @@ impl Condition {
                     Some((template, None)) => Some(Value::from(template.render(values, Place::Plain)?)),
                 };
                 match pick.find(&json, values)? {
-                    None => Ok(Reading {
-                        absent: *op != Op::Exists,
-                        ..plain(*or_absent || *op == Op::Absent, pick.missing(values))
-                    }),
+                    None => Ok(plain(
+                        *or_absent || *op == Op::Absent,
+                        format!("there is no {pick}"),
+                    )),
                     Some(picked) => {
                         let holds = compare(picked.value, *op, wanted.as_ref())?;
                         Ok(Reading {
                             holds,
                             in_flight: in_flight(picked.value, *op, wanted.as_ref()),
-                            absent: false,
                             seen: format!("{pick} is {}", short(picked.value)),
                         })
                     }

@@ -1,8 +1,7 @@
 //! One HTTP control endpoint: what each verb asks of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lb_drain_api::{
@@ -17,7 +16,7 @@ use crate::client::Clients;
 use crate::poll::{Poll, view};
 use crate::settings::Settings;
 use crate::source::Source;
-use crate::steps::{End, Ended, Progress, Step, run};
+use crate::steps::{Ended, Progress, Step, run};
 use crate::template::{Scope, Template};
 use crate::tls::Tls;
 use crate::values::{Captured, Facts, Name};
@@ -30,7 +29,7 @@ const PACE: Pace = Pace {
     far: Duration::from_secs(2),
     share: 100,
 };
-/// The state of an entry that nothing was asked of: what is configured are requests that change it.
+/// The state of an entry that has not left: what is configured are requests that change it.
 const NOT_ASKED: &str = "its state is not asked for";
 /// The longest time for one request where the configuration names none. A third of the budget at most: one
 /// silent answer must leave time to ask again.
@@ -51,19 +50,15 @@ pub(crate) struct Endpoint {
     sources: Vec<Source>,
     leaving: Progress,
     returning: Progress,
-    /// How long the engine's first attempt has to be.
-    attempt: Duration,
-    exposure_told: Once,
-    stands: Mutex<Stands>,
+    /// What this run's `deregister` captured; `None` until it has succeeded.
+    left: Mutex<Option<Left>>,
 }
 
-/// What this run has come to.
+/// What became of leaving.
 #[derive(Debug, Clone)]
-enum Stands {
-    /// This host has not left, and may have come back, in these words.
-    Here(String),
-    /// It has left: what `deregister` captured, and what was said to it.
-    Left(Captured, String),
+struct Left {
+    captured: Captured,
+    said: String,
 }
 
 impl Endpoint {
@@ -113,49 +108,37 @@ impl Endpoint {
         let kept = needed(register.as_deref().unwrap_or_default(), &captured);
         recordable(&kept, &deregister, &variables)?;
         let facts = Facts::new(host, variables);
-        let drained = drained.transpose()?;
-        needs_ports(host, &deregister, register.as_deref(), drained.as_ref(), &facts)?;
+        needs_ports(host, &deregister, register.as_deref(), &facts)?;
         // The request that changes something names the entry; a list may start with questions.
         let telling = deregister
             .iter()
             .rfind(|step| !step.call.is_safe())
             .or(deregister.last());
         let telling = telling.map(|step| (step.call.origin(&facts), step.call.line(&facts)));
-        let (endpoint, line) = telling.unwrap_or_default();
-        let limit = limit(settings, host);
-        let attempt = attempt(
-            settings,
-            limit,
-            &deregister,
-            register.as_deref().unwrap_or_default(),
-        );
-        Ok(Self {
+        let (endpoint, target) = telling.unwrap_or_default();
+        let endpoint = Self {
             identity: Identity {
                 provider: crate::NAME,
                 endpoint,
             },
-            target: Target::new(line + &mark(settings)),
-            drained,
-            clients: Clients::new(tls(settings), limit),
+            target: Target::new(target),
+            drained: drained.transpose()?,
+            clients: Clients::new(tls(settings), limit(settings, host)),
             sources: sources(settings),
             leaving: Progress::default(),
             returning: Progress::default(),
-            attempt,
-            exposure_told: Once::new(),
-            stands: Mutex::new(Stands::Here(NOT_ASKED.to_owned())),
+            left: Mutex::new(None),
             deregister,
             register,
             kept,
             facts,
-        })
+        };
+        endpoint.warn_of_exposure();
+        Ok(endpoint)
     }
 
-    /// Tells once of secrets that would travel in plain text. Not in `new`, when nobody listens yet.
+    /// Tells of secrets that would travel in plain text.
     fn warn_of_exposure(&self) {
-        self.exposure_told.call_once(|| self.tell_exposure());
-    }
-
-    fn tell_exposure(&self) {
         let mut told = BTreeSet::new();
         for call in self.calls() {
             let origin = call.origin(&self.facts);
@@ -176,20 +159,18 @@ impl Endpoint {
         steps.chain(self.drained.iter().map(|poll| &poll.call))
     }
 
-    /// The first requests of `deregister`, which only read, where `register` needs what they capture or they can
-    /// tell that the host has left already: its entry has to be known before it is touched.
+    /// The first requests of `deregister`, which only read, where `register` needs what they capture: the
+    /// host's entry has to be known before it is touched.
     async fn before(&self) -> Result<Option<Ended>> {
+        if self.kept.is_empty() {
+            return Ok(None);
+        }
         let reading = self
             .deregister
             .iter()
             .take_while(|step| step.call.is_safe())
             .count();
-        let (steps, changing) = self.deregister.split_at(reading);
-        // Where all of them are GETs, one of them is what takes the host out.
-        let knows_gone = !changing.is_empty() && steps.iter().any(Step::knows_gone);
-        if self.kept.is_empty() && !knows_gone {
-            return Ok(None);
-        }
+        let steps = &self.deregister[..reading];
         run(
             steps,
             &Progress::default(),
@@ -201,27 +182,12 @@ impl Endpoint {
         .map(Some)
     }
 
-    fn stands(&self) -> Stands {
-        self.stands.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn left(&self) -> Option<Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_stands(&self, stands: Stands) {
-        *self.stands.lock().unwrap_or_else(PoisonError::into_inner) = stands;
-    }
-
-    /// Takes in that this host has left, and returns how, for people.
-    fn has_left(&self, ended: Ended) -> String {
-        let said = said(&ended);
-        if ended.end == End::Missing {
-            tracing::warn!(
-                r#"http {} has nothing to take out for "{}": {}; so this host counts as gone there. If it is in service under another name, correct its section"#,
-                self.identity.endpoint,
-                self.target,
-                ended.said
-            );
-        }
-        self.set_stands(Stands::Left(ended.captured, said.clone()));
-        said
+    fn set_left(&self, left: Option<Left>) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
     }
 }
 
@@ -235,29 +201,33 @@ impl LoadBalancer for Endpoint {
         Schedule {
             firm_after: None,
             cut: false,
-            attempt: self.attempt,
+            attempt: ATTEMPT,
             pace: PACE,
         }
     }
 
-    /// One entry. Nothing is asked, unless only the entry as it is now can tell what `register` will need, or
-    /// whether it has left already.
+    /// One entry. Nothing is asked, unless `register` will need what only the entry as it is now can tell.
     ///
     /// `drained` is not asked either: before the host has left, a count of 0 says nothing of rotation.
     async fn find(&self) -> Result<Vec<Found>> {
-        self.warn_of_exposure();
         let view = match self.before().await? {
             None => view(Rotation::Unknown, None, NOT_ASKED.to_owned()),
-            // Whoever took it out may have left requests in flight: `drained` is asked from here on.
-            Some(ended) if ended.end != End::Done => view(Rotation::Out, None, self.has_left(ended)),
+            Some(ended) if ended.gone => {
+                let said = format!("gone already: {}", ended.said);
+                // Whoever took it out may have left requests in flight: `drained` is asked from here on.
+                self.set_left(Some(Left {
+                    captured: ended.captured,
+                    said: said.clone(),
+                }));
+                view(Rotation::Out, None, said)
+            }
             Some(ended) => {
                 let kept = ended
                     .captured
                     .into_iter()
                     .filter(|(name, _)| self.kept.contains(name));
-                let kept: serde_json::Map<_, _> = kept.collect();
                 View {
-                    before: if kept.is_empty() { Value::Null } else { kept.into() },
+                    before: kept.collect(),
                     ..view(Rotation::Unknown, None, NOT_ASKED.to_owned())
                 }
             }
@@ -270,10 +240,11 @@ impl LoadBalancer for Endpoint {
 
     /// What `drained` tells, once this run has left; before that, and without it, nothing is known.
     async fn look(&self, _target: &Target) -> Result<View> {
-        Ok(match (self.stands(), &self.drained) {
-            (Stands::Here(said), _) | (Stands::Left(_, said), None) => view(Rotation::Unknown, None, said),
-            (Stands::Left(captured, _), Some(poll)) => poll.look(&self.facts, &self.clients, &captured).await,
-        })
+        match (self.left(), &self.drained) {
+            (None, _) => Ok(view(Rotation::Unknown, None, NOT_ASKED.to_owned())),
+            (Some(left), None) => Ok(view(Rotation::Unknown, None, left.said)),
+            (Some(left), Some(poll)) => poll.look(&self.facts, &self.clients, &left.captured).await,
+        }
     }
 
     /// Nothing is known in general: `min_wait` and `max_wait` are configuration.
@@ -291,7 +262,11 @@ impl LoadBalancer for Endpoint {
             &self.clients,
         )
         .await?;
-        self.has_left(ended);
+        let word = if ended.gone { "gone already" } else { "accepted" };
+        self.set_left(Some(Left {
+            captured: ended.captured,
+            said: format!("{word}: {}", ended.said),
+        }));
         Ok(())
     }
 
@@ -307,7 +282,6 @@ impl LoadBalancer for Endpoint {
     }
 
     async fn register(&self, _target: &Target, before: Option<&Value>) -> Result<()> {
-        self.warn_of_exposure();
         let Some(register) = &self.register else {
             let what = format!(
                 "http {} cannot be told that this host is back",
@@ -335,12 +309,8 @@ impl LoadBalancer for Endpoint {
                 "give {name} a value in variables, for when there is no record"
             )));
         }
-        let ended = run(register, &self.returning, &given, &self.facts, &self.clients).await?;
-        let said = match ended.end {
-            End::Done => format!("accepted: {}", ended.said),
-            End::Gone | End::Missing => format!("nothing to do: {}", ended.said),
-        };
-        self.set_stands(Stands::Here(said));
+        run(register, &self.returning, &given, &self.facts, &self.clients).await?;
+        self.set_left(None);
         Ok(())
     }
 
@@ -358,29 +328,18 @@ impl LoadBalancer for Endpoint {
             .flat_map(Step::captures)
             .map(|name| (name.clone(), Value::from(0)))
             .collect();
-        let of_step = |step: &Step| (step.call.clone(), step.reading());
-        let drained = self
-            .drained
-            .iter()
-            .map(|poll| (poll.call.clone(), poll.reading()));
-        let leaving = self.deregister.iter().map(of_step);
-        let returning = self.register.iter().flatten().map(of_step);
-        let verbs: [(&str, Vec<check::Asked>); 3] = [
-            ("deregister", leaving.collect()),
-            ("drained", drained.collect()),
-            ("register", returning.collect()),
+        let drained = self.drained.iter().map(|poll| &poll.call).collect();
+        let leaving = self.deregister.iter().map(|step| &step.call).collect();
+        let returning = self.register.iter().flatten().map(|step| &step.call).collect();
+        let verbs: [(&str, Vec<&Call>); 3] = [
+            ("deregister", leaving),
+            ("drained", drained),
+            ("register", returning),
         ];
-        for (verb, asked) in verbs {
+        for (verb, calls) in verbs {
+            let calls = calls.into_iter();
             findings.extend(
-                check::requests(
-                    verb,
-                    &asked,
-                    &self.facts,
-                    &self.clients,
-                    &captured,
-                    &mut connected,
-                )
-                .await,
+                check::requests(verb, calls, &self.facts, &self.clients, &captured, &mut connected).await,
             );
         }
         if self.register.is_none() {
@@ -459,14 +418,12 @@ fn needs_ports(
     host: &Host,
     deregister: &[Step],
     register: Option<&[Step]>,
-    drained: Option<&Poll>,
     facts: &Facts,
 ) -> Result<(), SettingsError> {
     let steps = deregister.iter().chain(register.into_iter().flatten());
     let in_variables = facts.variables().values().flat_map(Template::names);
     let used = steps
         .flat_map(Step::names)
-        .chain(drained.into_iter().flat_map(Poll::names))
         .chain(in_variables)
         .any(|name| name == Name::Port);
     if used && host.ports.is_empty() {
@@ -493,45 +450,6 @@ fn limit(settings: &Settings, host: &Host) -> Duration {
         host.budget / 3
     };
     settings.timeout.unwrap_or(LIMIT.min(third))
-}
-
-/// How long the engine's first attempt at a verb has to be. What must not be repeated, and what the configuration
-/// grants a time, ends by its own limit and by nothing else: a list may take that for each of its requests, and a
-/// little more to fill them in.
-fn attempt(settings: &Settings, limit: Duration, deregister: &[Step], register: &[Step]) -> Duration {
-    let repeatable = deregister.iter().chain(register).all(|step| step.call.repeatable);
-    if repeatable && settings.timeout.is_none() {
-        return ATTEMPT;
-    }
-    let longest = deregister.len().max(register.len());
-    limit
-        .saturating_mul(u32::try_from(longest).unwrap_or(u32::MAX))
-        .saturating_add(ATTEMPT)
-}
-
-/// Tells this section from another that sends the same line: two pools of one endpoint may differ in a body, a query
-/// or a variable alone, and must not share what is on record. A line that says it all needs none.
-///
-/// Sixteen bits name a handful of sections apart, and are too few to guess a secret in a body from.
-fn mark(settings: &Settings) -> String {
-    if let [only] = settings.deregister.as_slice()
-        && only.body.is_none()
-        && !only.url.text().contains('?')
-    {
-        return String::new();
-    }
-    let mut hasher = DefaultHasher::new();
-    (&settings.deregister, &settings.variables).hash(&mut hasher);
-    format!(" #{:04x}", hasher.finish() & 0xffff)
-}
-
-/// How a list ended, for people.
-fn said(ended: &Ended) -> String {
-    let word = match ended.end {
-        End::Done => "accepted",
-        End::Gone | End::Missing => "gone already",
-    };
-    format!("{word}: {}", ended.said)
 }
 
 /// Every header and password of the section.

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use lb_drain_api::{Error, Result, Rotation, SettingsError, View};
 use serde_json::Value;
 
-use crate::answer::Interest;
 use crate::call::{Call, Common, Parts};
 use crate::client::Clients;
 use crate::condition::{Condition, Reading};
@@ -15,11 +13,7 @@ use crate::failure;
 use crate::settings::{self, Drained};
 use crate::statuses::Statuses;
 use crate::template::Scope;
-use crate::values::{Captured, Facts, Name};
-
-/// The longest time for one poll: shorter than what the engine gives a look, so that silence is told as what it is,
-/// and is no reason to give anything up.
-const LIMIT: Duration = Duration::from_millis(1500);
+use crate::values::{Captured, Facts};
 
 /// The `drained` poll.
 #[derive(Debug)]
@@ -29,9 +23,8 @@ pub(crate) struct Poll {
     gone: Statuses,
     condition: Condition,
     failed: Option<Condition>,
-    /// The statuses whose trouble was told (`None`: there was no answer): a poll repeats it many times a second, and
-    /// words of the server that differ each time, such as a request's number, make it no other trouble.
-    told: Mutex<BTreeSet<Option<u16>>>,
+    /// The trouble that was told last: a poll repeats it many times a second.
+    told: Mutex<Option<Error>>,
 }
 
 impl Poll {
@@ -55,7 +48,7 @@ impl Poll {
         captured: &BTreeSet<String>,
     ) -> Result<Self, SettingsError> {
         let parts = Parts {
-            method: &drained.method.text(),
+            method: &drained.method,
             url: &drained.url.text(),
             headers: &drained.headers,
             body: drained.body.as_ref(),
@@ -92,98 +85,75 @@ impl Poll {
         })
     }
 
-    /// The names that it takes from elsewhere.
-    pub(crate) fn names(&self) -> BTreeSet<Name> {
-        let mut names = self.call.names();
-        names.extend(self.reading());
-        names
-    }
-
-    /// The names that reading its answer takes.
-    pub(crate) fn reading(&self) -> BTreeSet<Name> {
-        let mut names = self.condition.names();
-        names.extend(self.failed.iter().flat_map(Condition::names));
-        names
-    }
-
-    fn interest(&self, status: u16) -> Interest {
-        let expected = self.expect.contains(status);
-        if !expected && !self.gone.contains(status) {
-            return Interest::None;
-        }
-        let failing = self.failed.as_ref().is_some_and(Condition::reads_answer);
-        match failing || (expected && self.condition.reads_answer()) {
-            true => Interest::Whole,
-            false => Interest::Status,
-        }
-    }
-
-    /// Asks once. An answer that cannot be had or read is no error: it tells nothing, and the host has left already.
-    pub(crate) async fn look(&self, facts: &Facts, clients: &Clients, captured: &Captured) -> View {
+    /// Asks once.
+    ///
+    /// # Errors
+    ///
+    /// The failure condition holds. An answer that cannot be had or read is no error: it tells nothing, and
+    /// the host has left already.
+    pub(crate) async fn look(&self, facts: &Facts, clients: &Clients, captured: &Captured) -> Result<View> {
         match self.ask(facts, clients, captured).await {
             Ok(reading) if reading.holds => {
-                view(Rotation::Out, Some(0), format!("drained: {}", reading.seen))
+                Ok(view(Rotation::Out, Some(0), format!("drained: {}", reading.seen)))
             }
-            // A count speaks for itself; of what is not there, nothing was said.
-            Ok(reading) => View {
-                undrained: reading.in_flight.is_none() && !reading.absent,
-                ..view(
-                    Rotation::Unknown,
-                    reading.in_flight,
-                    format!("not drained: {}", reading.seen),
-                )
-            },
-            // Then this host is where it was, and has to leave once more.
-            Err(Trouble::Failed(seen)) => {
-                view(Rotation::InService, None, format!("the drain has failed: {seen}"))
-            }
-            Err(Trouble::Unread(status, error)) => {
-                self.tell(status, &error);
-                view(
+            Ok(reading) => Ok(view(
+                Rotation::Unknown,
+                reading.in_flight,
+                format!("not drained: {}", reading.seen),
+            )),
+            Err(Trouble::Failed(error)) => Err(error),
+            Err(Trouble::Unread(error)) => {
+                self.tell(&error);
+                Ok(view(
                     Rotation::Unknown,
                     None,
                     format!("drained cannot be told: {error}"),
-                )
+                ))
             }
         }
     }
 
-    fn tell(&self, status: Option<u16>, error: &Error) {
+    fn tell(&self, error: &Error) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.insert(status) {
+        if told.as_ref() != Some(error) {
             tracing::warn!("{error}; going by what this host sees until it can be told");
+            *told = Some(error.clone());
         }
     }
 
     async fn ask(&self, facts: &Facts, clients: &Clients, captured: &Captured) -> Result<Reading, Trouble> {
-        let unheard = |error| Trouble::Unread(None, error);
-        let mut sent = self.call.fill(facts, clients, captured).await.map_err(unheard)?;
-        sent.limit = sent.limit.min(LIMIT);
-        let status_only = !self.condition.reads_answer();
-        let answer = sent
-            .send(clients, |status| self.interest(status))
+        let sent = self
+            .call
+            .fill(facts, clients, captured)
             .await
-            .map_err(unheard)?;
+            .map_err(Trouble::Unread)?;
+        let status_only = !self.condition.reads_answer();
+        let meant = |status| self.expect.contains(status) || self.gone.contains(status);
+        let answer = sent.send(clients, meant).await.map_err(Trouble::Unread)?;
         let status = answer.status.as_u16();
         let said = || format!(r#"http {} answered "{}" with {status}"#, sent.origin, sent.line);
-        let unread = |error| Trouble::Unread(Some(status), error);
+        let mut names = self.condition.names();
+        names.extend(self.failed.iter().flat_map(Condition::names));
         let values = facts
-            .resolve(&self.reading(), captured)
+            .resolve(&names, captured)
             .await
-            .map_err(|missing| unread(Error::permanent(said(), missing.why)))?;
+            .map_err(|missing| Trouble::Unread(Error::permanent(said(), missing.why)))?;
         if let Some(failed) = &self.failed {
             // An answer of another shape says nothing of a failure; it is judged below.
             if let Ok(reading) = failed.judge(&answer, &values)
                 && reading.holds
             {
-                return Err(Trouble::Failed(sent.secrets.hide(&reading.seen)));
+                let seen = sent.secrets.hide(&reading.seen);
+                return Err(Trouble::Failed(Error::permanent(
+                    said(),
+                    format!("the drain has failed: {seen}"),
+                )));
             }
         }
         if self.gone.contains(status) || (status_only && self.expect.contains(status)) {
             return Ok(Reading {
                 holds: true,
                 in_flight: None,
-                absent: false,
                 seen: answer.status.to_string(),
             });
         }
@@ -193,14 +163,13 @@ impl Poll {
                 return Ok(Reading {
                     holds: false,
                     in_flight: None,
-                    absent: false,
                     seen: answer.status.to_string(),
                 });
             }
-            return Err(unread(failure::refused(&sent, &answer, false)));
+            return Err(Trouble::Unread(failure::refused(&sent, &answer, false)));
         }
         let reading = self.condition.judge(&answer, &values).map_err(|why| {
-            unread(Error::permanent(said(), sent.secrets.hide(&why)).advise("check drained"))
+            Trouble::Unread(Error::permanent(said(), sent.secrets.hide(&why)).advise("check drained"))
         })?;
         Ok(Reading {
             seen: sent.secrets.hide(&reading.seen),
@@ -211,10 +180,10 @@ impl Poll {
 
 /// Why a poll does not tell.
 enum Trouble {
-    /// The failure condition holds: what was seen.
-    Failed(String),
-    /// There is no answer (of this status) that could be read.
-    Unread(Option<u16>, Error),
+    /// The failure condition holds.
+    Failed(Error),
+    /// There is no answer that could be read.
+    Unread(Error),
 }
 
 /// What is known of this host's entry.

@@ -1,6 +1,6 @@
 //! The keys of a `[[load_balancer]]` section with `provider = "http"`, as they are written.
 //!
-//! Nothing here is interpreted: [`crate::endpoint`] does that. No type shows a value that may be a secret.
+//! Nothing here is interpreted: [`crate::plan`] does that. No type shows a value that may be a secret.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,10 +55,10 @@ pub(crate) struct Basic {
 }
 
 /// One request.
-#[derive(Debug, Clone, Hash, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
-    pub(crate) method: Text,
+    pub(crate) method: String,
     pub(crate) url: Text,
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, Source>,
@@ -87,7 +87,7 @@ pub(crate) struct Request {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Drained {
     #[serde(default = "get")]
-    pub(crate) method: Text,
+    pub(crate) method: String,
     pub(crate) url: Text,
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, Source>,
@@ -115,7 +115,7 @@ pub(crate) struct Drained {
 }
 
 /// What an answer says: of a JSON value, or of its text.
-#[derive(Debug, Clone, Default, Hash, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Condition {
     /// Statuses of the answer.
@@ -137,7 +137,7 @@ pub(crate) struct Condition {
 }
 
 /// How two values are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(crate) enum Op {
     #[serde(rename = "==")]
     Equal,
@@ -158,7 +158,7 @@ pub(crate) enum Op {
 }
 
 /// Where a captured value stands in an answer.
-#[derive(Debug, Clone, Hash)]
+#[derive(Debug, Clone)]
 pub(crate) enum Capture {
     /// `"/pointer"` or `"header:NAME"`.
     Short(String),
@@ -167,7 +167,7 @@ pub(crate) enum Capture {
 }
 
 /// An element of an array by its fields.
-#[derive(Debug, Clone, Hash, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Element {
     pub(crate) array: Option<String>,
@@ -181,7 +181,7 @@ pub(crate) struct Element {
 }
 
 /// A request's body.
-#[derive(Clone, Hash)]
+#[derive(Clone)]
 pub(crate) enum Body {
     Inline(String),
     File(PathBuf),
@@ -197,7 +197,7 @@ impl fmt::Debug for Body {
 }
 
 /// A string, number or boolean that may hold a secret in plain sight.
-#[derive(Clone, Hash)]
+#[derive(Clone)]
 pub(crate) struct Text(pub(crate) Value);
 
 impl Text {
@@ -213,6 +213,6 @@ impl fmt::Debug for Text {
     }
 }
 
-fn get() -> Text {
-    Text("GET".into())
+fn get() -> String {
+    "GET".to_owned()
 }

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// A value from the configuration, a file or the environment. Files and variables are read again for each
 /// use: a token may be renewed at any time.
-#[derive(Clone, Hash)]
+#[derive(Clone)]
 pub(crate) enum Source {
     /// Written in the configuration; may hold placeholders.
     Inline(String),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use crate::answer::{Answer, Interest};
+use crate::answer::Answer;
 use crate::call::{Call, Common, Parts, Sent};
 use crate::capture::Capture;
 use crate::client::Clients;
@@ -29,31 +29,11 @@ pub(crate) struct Step {
 /// How a list ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    pub end: End,
-    /// What the last answer said, for people.
+    /// Whether an answer said that there was nothing left to do.
+    pub gone: bool,
+    /// The last answer's status, for people.
     pub said: String,
     pub captured: Captured,
-}
-
-/// Where a list ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// At its end.
-    Done,
-    /// An answer said that there was nothing left to do.
-    Gone,
-    /// As `Gone`, because what the request names is not there: it has left, or it has another name.
-    Missing,
-}
-
-/// What an answer says.
-enum Understood {
-    Done(Captured),
-    Gone {
-        missing: bool,
-        said: String,
-        captured: Captured,
-    },
 }
 
 /// How far a list has come, so that a repeated run does not repeat what must not be.
@@ -62,9 +42,8 @@ pub(crate) struct Progress(Mutex<Kept>);
 
 #[derive(Debug, Clone, Default)]
 struct Kept {
-    /// The first request to send: the one after the last that was carried out and must not be again, or the one
-    /// that waits for what those before it began. What comes before any other request that failed is asked anew,
-    /// because what it captured (an ETag) may be why.
+    /// The first request to send: the one after the last that was carried out and must not be again. What
+    /// comes before a refused request is asked anew, because what it captured (an ETag) may be why.
     from: usize,
     /// What had been captured then.
     captured: Captured,
@@ -113,7 +92,7 @@ impl Step {
         captured: &BTreeSet<String>,
     ) -> Result<Self, SettingsError> {
         let parts = Parts {
-            method: &request.method.text(),
+            method: &request.method,
             url: &request.url.text(),
             headers: &request.headers,
             body: request.body.as_ref(),
@@ -131,18 +110,11 @@ impl Step {
             .map(|keys| Condition::read(keys, scope))
             .transpose();
         let gone = gone.map_err(|error| SettingsError::new("gone", error.to_string()))?;
-        let until = request
-            .until
-            .as_ref()
-            .map(|keys| Condition::read(keys, scope))
-            .transpose()?;
-        for (key, condition) in [("gone", &gone), ("until", &until)] {
-            if condition.as_ref().is_some_and(Condition::is_empty) {
-                return Err(SettingsError::new(
-                    key,
-                    "says nothing; give it statuses, a pointer or a text",
-                ));
-            }
+        if gone.as_ref().is_some_and(Condition::is_empty) {
+            return Err(SettingsError::new(
+                "gone",
+                "says nothing; give it statuses, a pointer or a text",
+            ));
         }
         let capture = |(name, capture): (&String, &settings::Capture)| {
             if !matches!(Name::read(name), Name::Own(_)) || !crate::template::is_name(name) {
@@ -158,7 +130,11 @@ impl Step {
             expect: request.expect.clone(),
             gone,
             retry: request.retry.clone(),
-            until,
+            until: request
+                .until
+                .as_ref()
+                .map(|keys| Condition::read(keys, scope))
+                .transpose()?,
             capture: request.capture.iter().map(capture).collect::<Result<_, _>>()?,
         })
     }
@@ -175,51 +151,30 @@ impl Step {
         self.capture.keys()
     }
 
-    /// Whether it can say that there is nothing left to do.
-    pub(crate) fn knows_gone(&self) -> bool {
-        self.gone.is_some()
-    }
-
     /// The names that reading its answer takes.
-    pub(crate) fn reading(&self) -> BTreeSet<Name> {
+    fn reading(&self) -> BTreeSet<Name> {
         let conditions = self.until.iter().chain(&self.gone).map(Condition::names);
         let captures = self.capture.values().map(Capture::names);
         conditions.chain(captures).flatten().collect()
     }
 
-    /// Whether `gone` counts for a status: for those that it names, else for those that are expected.
-    fn may_be_gone(&self, status: u16) -> bool {
-        self.gone
-            .as_ref()
-            .is_some_and(|gone| gone.statuses().unwrap_or(&self.expect).contains(status))
+    /// Whether a status has a meaning here beside the usual one.
+    fn means(&self, status: u16) -> bool {
+        let gone = self.gone.as_ref().and_then(Condition::statuses);
+        [Some(&self.expect), gone, Some(&self.retry)]
+            .into_iter()
+            .flatten()
+            .any(|statuses| statuses.contains(status))
     }
 
-    fn interest(&self, status: u16) -> Interest {
-        let reads = |condition: &Option<Condition>| condition.as_ref().is_some_and(Condition::reads_answer);
-        if self.may_be_gone(status) && reads(&self.gone) {
-            Interest::Whole
-        } else if self.expect.contains(status) {
-            match reads(&self.until) || !self.capture.is_empty() {
-                true => Interest::Whole,
-                false => Interest::Status,
-            }
-        } else if self.may_be_gone(status) {
-            Interest::Status
-        } else if self.retry.contains(status) {
-            Interest::Whole // for its words
-        } else {
-            Interest::None
-        }
-    }
-
-    /// Reads what the answer says.
+    /// Reads what the answer says. `None`: it says that there is nothing left to do.
     async fn understand(
         &self,
         sent: &Sent<'_>,
         answer: &Answer,
         facts: &Facts,
         captured: &Captured,
-    ) -> Result<Understood> {
+    ) -> Result<Option<Captured>> {
         let status = answer.status.as_u16();
         let said = || format!(r#"http {} answered "{}" with {status}"#, sent.origin, sent.line);
         let unread = |key: &str, why: &str| {
@@ -228,18 +183,18 @@ impl Step {
         let values = facts.resolve(&self.reading(), captured).await;
         let values = values.map_err(|missing| Error::permanent(said(), missing.why))?;
         let expected = self.expect.contains(status);
-        if let Some(gone) = self.gone.as_ref().filter(|_| self.may_be_gone(status)) {
-            let reading = gone.judge(answer, &values).map_err(|why| unread("gone", &why))?;
-            if reading.holds {
-                // `drained` may need what the answer holds all the same.
-                let taken = |(name, capture): (&String, &Capture)| {
-                    Some((name.clone(), capture.take(answer, &values).ok()??))
-                };
-                return Ok(Understood::Gone {
-                    missing: reading.absent || matches!(status, 404 | 410),
-                    said: sent.secrets.hide(&reading.seen),
-                    captured: self.capture.iter().filter_map(taken).collect(),
-                });
+        if let Some(gone) = &self.gone {
+            // One that names its statuses counts for those; any other for the answers that are expected.
+            let concerned = gone
+                .statuses()
+                .map_or(expected, |statuses| statuses.contains(status));
+            if concerned
+                && gone
+                    .judge(answer, &values)
+                    .map_err(|why| unread("gone", &why))?
+                    .holds
+            {
+                return Ok(None);
             }
         }
         if !expected {
@@ -265,7 +220,7 @@ impl Step {
             };
             new.insert(name.clone(), value);
         }
-        Ok(Understood::Done(new))
+        Ok(Some(new))
     }
 }
 
@@ -289,19 +244,11 @@ pub(crate) async fn run(
     let mut said = "nothing to ask".to_owned();
     for (number, step) in steps.iter().enumerate().skip(kept.from) {
         let sent = step.call.fill(facts, clients, &captured).await?;
-        if step.until.is_some() && step.call.is_safe() {
-            kept = Kept {
-                from: number,
-                captured: captured.clone(),
-                in_doubt: None,
-            };
-            progress.set(kept.clone());
-        }
         if !step.call.repeatable {
             kept.in_doubt = Some(number);
             progress.set(kept.clone());
         }
-        let answer = sent.send(clients, |status| step.interest(status)).await;
+        let answer = sent.send(clients, |status| step.means(status)).await;
         // What comes back at all is known: either an answer, or an error that says what to do about it.
         if !step.call.repeatable {
             kept.in_doubt = None;
@@ -310,16 +257,11 @@ pub(crate) async fn run(
         let answer = answer?;
         said = answer.status.to_string();
         match step.understand(&sent, &answer, facts, &captured).await? {
-            Understood::Done(mut new) => captured.append(&mut new),
-            Understood::Gone {
-                missing,
-                said,
-                captured: mut new,
-            } => {
-                captured.append(&mut new);
+            Some(mut new) => captured.append(&mut new),
+            None => {
                 progress.set(Kept::default());
                 return Ok(Ended {
-                    end: if missing { End::Missing } else { End::Gone },
+                    gone: true,
                     said,
                     captured,
                 });
@@ -336,7 +278,7 @@ pub(crate) async fn run(
     }
     progress.set(Kept::default());
     Ok(Ended {
-        end: End::Done,
+        gone: false,
         said,
         captured,
     })

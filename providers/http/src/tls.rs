@@ -1,7 +1,7 @@
 //! Whom to trust, and who we are: the TLS configuration.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -18,10 +18,6 @@ const BUNDLES: [&str; 5] = [
     "/etc/ssl/ca-bundle.pem",             // SUSE
     "/etc/ssl/cert.pem",                  // Alpine
 ];
-
-/// The system's authorities, read when they are first needed: every endpoint of a run trusts the same ones, and
-/// reading them costs several milliseconds of the one thread.
-static SYSTEM: OnceLock<Arc<RootCertStore>> = OnceLock::new();
 
 /// The files that TLS needs.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +42,7 @@ impl Tls {
     /// A sentence that names the file and what is wrong with it.
     pub(crate) fn config(&self) -> Result<ClientConfig, String> {
         let roots = match &self.ca_file {
-            Some(path) => Arc::new(own_roots(path)?),
+            Some(path) => own_roots(path)?,
             None => system_roots()?,
         };
         let builder = builder()?.with_root_certificates(roots);
@@ -96,14 +92,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn system_roots() -> Result<Arc<RootCertStore>, String> {
-    match SYSTEM.get() {
-        Some(roots) => Ok(Arc::clone(roots)),
-        None => read_system_roots().map(|roots| Arc::clone(SYSTEM.get_or_init(|| Arc::new(roots)))),
-    }
-}
-
-fn read_system_roots() -> Result<RootCertStore, String> {
+fn system_roots() -> Result<RootCertStore, String> {
     let path = match std::env::var_os(BUNDLE_VARIABLE) {
         Some(path) => PathBuf::from(path),
         None => BUNDLES

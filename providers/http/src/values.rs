@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use dns_lookup::{LookupError, LookupErrorKind};
 use lb_drain_api::Host;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -239,28 +238,17 @@ async fn fqdn(hostname: &str) -> Result<String, Missing> {
             flags: CANONICAL_NAME,
             ..Default::default()
         };
-        let answers = dns_lookup::getaddrinfo(Some(&name), None, Some(hints))?;
-        Ok(answers.flatten().find_map(|answer| answer.canonname))
+        let answers = dns_lookup::getaddrinfo(Some(&name), None, Some(hints)).ok()?;
+        answers.flatten().find_map(|answer| answer.canonname)
     });
-    let asked = asked
-        .await
-        .unwrap_or_else(|panic| Err(std::io::Error::other(panic).into()));
-    fully_qualified(hostname, asked)
-}
-
-/// A name server that does not answer may do so later; one that answers without a domain says so each time.
-fn fully_qualified(hostname: &str, asked: Result<Option<String>, LookupError>) -> Result<String, Missing> {
-    match asked {
+    match asked.await {
         Ok(Some(name)) if name.contains('.') => Ok(name),
-        Err(error) if !matches!(error.kind(), LookupErrorKind::NoName | LookupErrorKind::NoData) => {
-            Err(Missing {
-                why: format!("the fully qualified name of {hostname} cannot be looked up: {error}"),
-                temporary: true,
-            })
-        }
-        _ => Err(Missing::permanent(format!(
-            "{hostname} has no fully qualified name; give it one in /etc/hosts, or use {{hostname}}"
-        ))),
+        _ => Err(Missing {
+            why: format!(
+                "{hostname} has no fully qualified name; give it one in /etc/hosts, or use {{hostname}}"
+            ),
+            temporary: false,
+        }),
     }
 }
 
@@ -307,15 +295,6 @@ mod tests {
     #[tokio::test]
     async fn a_hostname_with_a_dot_is_fully_qualified_already() {
         assert_eq!(fqdn("web1.example.org").await.expect("known"), "web1.example.org");
-    }
-
-    #[test]
-    fn a_name_server_that_does_not_answer_may_do_so_later() {
-        let io = std::io::Error::from(std::io::ErrorKind::TimedOut);
-        let missing = fully_qualified("web1", Err(io.into())).expect_err("no answer");
-        assert!(missing.temporary, "{missing:?}");
-        let missing = fully_qualified("web1", Ok(Some("web1".into()))).expect_err("no domain");
-        assert!(!missing.temporary, "{missing:?}");
     }
 
     #[tokio::test]

@@ -8,15 +8,14 @@ use lb_drain_test_support::behaviour::{Absence, Capabilities, Fixture, Trouble};
 use lb_drain_test_support::http::{Asked, Fake, Reply};
 use serde_json::{Value, json};
 
-use crate::support::{connect, target};
+use crate::support::connect;
 
-const TOKEN: &str = "s3cret-of-the-endpoint";
+const TOKEN: &str = "t0ken-of-the-endpoint";
 
 /// The endpoint: this host's weight, by `GET` and `PUT`.
 struct Endpoint {
     state: Arc<Mutex<State>>,
     address: SocketAddr,
-    target: Target,
     /// `None` while connections are refused.
     fake: Mutex<Option<Fake>>,
 }
@@ -68,20 +67,11 @@ impl Endpoint {
             ..State::default()
         }));
         let fake = listen(&state, ([127, 0, 0, 1], 0).into());
-        let mut endpoint = Self {
+        Self {
             address: ([127, 0, 0, 1], fake.port()).into(),
-            target: Target::new(""),
             state,
             fake: Mutex::new(Some(fake)),
-        };
-        let balancer = endpoint.balancer();
-        // On a thread of its own: the suite has a runtime on this one.
-        let found = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(target(&balancer))
-        });
-        endpoint.target = found.join().unwrap();
-        endpoint
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -134,7 +124,7 @@ impl Fixture for Endpoint {
     }
 
     fn target(&self) -> Target {
-        self.target.clone()
+        Target::new("PUT /hosts/web1")
     }
 
     fn routes_here(&self) -> bool {

@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use lb_drain_api::{Finding, Severity};
 use lb_drain_test_support::http::Reply;
 
-use crate::support::{always, clean, connect, leaves_by};
+use crate::support::{always, connect, leaves_by};
 
 fn worst(findings: &[Finding]) -> Option<Severity> {
-    clean(findings).iter().map(|finding| finding.severity).max()
+    findings.iter().map(|finding| finding.severity).max()
 }
 
 #[tokio::test]
@@ -81,22 +81,6 @@ async fn what_would_fail_is_a_problem() {
             "body: /nowhere/body cannot be read",
         ),
         (
-            leaves_by(
-                "PUT",
-                &url,
-                "deregister.gone = { pointer = '/state', value = '{env:LB_DRAIN_NEVER}' }",
-            ),
-            "could not be read: the environment has no LB_DRAIN_NEVER",
-        ),
-        (
-            leaves_by(
-                "PUT",
-                &url,
-                &format!("drained = {{ url = '{url}/state', text = '{{env:LB_DRAIN_NEVER}}' }}"),
-            ),
-            "drained would not know what it says",
-        ),
-        (
             leaves_by("PUT", &format!("http://{unused}/"), ""),
             "Connection refused",
         ),
@@ -117,7 +101,7 @@ async fn what_would_fail_is_a_problem() {
 async fn what_works_but_not_well_is_a_warning() {
     let fake = always(Reply::new(200, ""));
     let token = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(token.path(), "s3cret").unwrap();
+    std::fs::write(token.path(), "t").unwrap();
     std::fs::set_permissions(token.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
     let keys = format!("register = []\nbearer.file = '{}'", token.path().display());
     let findings = leaves_by("PUT", &fake.url(), &keys).check().await;
@@ -136,7 +120,7 @@ async fn what_works_but_not_well_is_a_warning() {
     let far = leaves_by(
         "PUT",
         "http://192.0.2.1:1/",
-        "register = []\nbearer = 's3cret'\ntimeout = '100ms'",
+        "register = []\nbearer = 't'\ntimeout = '100ms'",
     );
     assert!(format!("{:?}", far.check().await).contains("is plain http, and is sent a secret"));
 }

@@ -3,11 +3,9 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use lb_drain_api::Severity;
-use lb_drain_test_support::certificates::Authority;
 use lb_drain_test_support::http::{Fake, Reply};
 
-use crate::support::{again, always, is_child, is_temporary, leave, leaves_by};
+use crate::support::{again, always, is_child, leave, leaves_by};
 
 fn block_on(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread()
@@ -44,42 +42,6 @@ fn dead(address: Ipv4Addr, port: u16) -> (TcpListener, Vec<TcpStream>) {
     (listener, full)
 }
 
-/// Nothing was sent, so nothing is in doubt; and the next attempt may get through.
-#[tokio::test]
-async fn a_connection_that_is_not_there_in_time_leaves_no_post_in_doubt() {
-    let spare = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (listener, full) = dead(Ipv4Addr::LOCALHOST, spare.port());
-    let balancer = leaves_by("POST", &format!("http://{spare}/out"), "timeout = '1s'");
-    for _ in 0..2 {
-        let error = leave(&balancer).await.expect_err("no connection");
-        assert!(is_temporary(&error), "{error}");
-        assert!(
-            error
-                .to_string()
-                .contains(r#"could not be reached for "POST /out": timed out"#),
-            "{error}"
-        );
-    }
-    drop((listener, full));
-    let fake = Fake::on(spare, None, |_| Reply::new(200, ""));
-    leave(&balancer).await.expect("left");
-    assert_eq!(fake.lines(), ["POST /out"]);
-}
-
-/// As long as the engine's attempts get: a resolver or a handshake that needs its time is waited for in the end.
-#[tokio::test]
-async fn the_next_connection_is_waited_for_twice_as_long() {
-    let spare = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let _dead = dead(Ipv4Addr::LOCALHOST, spare.port());
-    let balancer = leaves_by("PUT", &format!("http://{spare}/"), "timeout = '3s'");
-    for at_least in [1.7, 2.3] {
-        let start = Instant::now();
-        leave(&balancer).await.expect_err("no connection");
-        let took = start.elapsed().as_secs_f64();
-        assert!(took >= at_least && took < at_least + 1.0, "{took} s");
-    }
-}
-
 /// The resolver may sort the addresses, so each of the two is the dead one once.
 #[test]
 fn a_dead_first_address_leaves_time_for_the_second() {
@@ -93,17 +55,13 @@ fn a_dead_first_address_leaves_time_for_the_second() {
                     let _kept = (!refuses).then(|| dead(other, fake.port()));
                     let start = Instant::now();
                     let url = format!("http://two.test:{}/", fake.port());
-                    let balancer = leaves_by("PUT", &url, "register = []");
-                    leave(&balancer).await.expect("left through the other address");
+                    leave(&leaves_by("PUT", &url, ""))
+                        .await
+                        .expect("left through the other address");
                     assert!(
                         start.elapsed() < Duration::from_millis(2500),
                         "{:?}",
                         start.elapsed()
-                    );
-                    let findings = balancer.check().await;
-                    assert!(
-                        findings.iter().all(|finding| finding.severity == Severity::Fine),
-                        "{findings:?}"
                     );
                 }
             }
@@ -140,14 +98,14 @@ fn the_environments_proxy_is_used_but_never_for_loopback() {
                 findings.contains("is reached through the proxy 127.0.0.1"),
                 "{findings}"
             );
-            assert!(!findings.contains("s3cret"), "{findings}");
+            assert!(!findings.contains("t0psecret"), "{findings}");
             leave(&leaves_by("PUT", "http://198.51.100.1:1/", "timeout = '300ms'"))
                 .await
                 .expect_err("no proxy for it");
         });
     }
     let proxy = always(Reply::new(200, ""));
-    let with_password = proxy.url().replace("http://", "http://user:s3cret@");
+    let with_password = proxy.url().replace("http://", "http://user:t0psecret@");
     let environment = [
         ("http_proxy", with_password.as_str()),
         ("no_proxy", "198.51.100.0/24"),
@@ -160,32 +118,6 @@ fn the_environments_proxy_is_used_but_never_for_loopback() {
     assert_eq!(proxy.lines(), ["PUT http://192.0.2.1:8500/v1/x"]);
     assert_eq!(
         proxy.asked()[0].header("proxy-authorization"),
-        Some("Basic dXNlcjpzM2NyZXQ=")
+        Some("Basic dXNlcjp0MHBzZWNyZXQ=")
     );
-}
-
-/// Whatever the server itself speaks.
-#[test]
-fn a_proxy_that_speaks_tls_is_trusted_as_servers_are() {
-    if is_child() {
-        return block_on(async {
-            leave(&leaves_by("PUT", "http://192.0.2.1:8500/v1/x", ""))
-                .await
-                .expect("left through the proxy");
-        });
-    }
-    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
-    let tls = authority.certify(&["127.0.0.1"]).server(None);
-    let proxy = Fake::start_tls(tls, |_| Reply::new(200, ""));
-    let bundle = authority.file(&directory);
-    let environment = [
-        ("http_proxy", &*proxy.url()),
-        ("SSL_CERT_FILE", bundle.to_str().unwrap()),
-    ];
-    again(
-        "network::a_proxy_that_speaks_tls_is_trusted_as_servers_are",
-        &[],
-        &environment,
-    );
-    assert_eq!(proxy.lines(), ["PUT http://192.0.2.1:8500/v1/x"]);
 }

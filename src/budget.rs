@@ -223,3 +223,7 @@ mod tests {
         assert!(deadline.guard() < deadline.start() + total);
     }
 }
+
+#[cfg(test)]
+#[path = "budget_properties.rs"]
+mod properties;

@@ -46,3 +46,7 @@ pub fn verdict(ledger: &Ledger, strict: bool) -> Exit {
         Exit::Done
     }
 }
+
+#[cfg(test)]
+#[path = "guard_properties.rs"]
+mod properties;

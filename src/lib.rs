@@ -9,6 +9,9 @@ mod delays;
 pub mod engine;
 pub mod evidence;
 pub mod exit;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod main_process;
 pub mod record;

@@ -207,7 +207,19 @@ fn every_promise_is_held_by_a_test_that_exists() {
             tests += 1;
         }
     }
-    assert!(tests >= 25, "only {tests} tests were found");
+    assert!(tests >= 50, "only {tests} tests were found");
+}
+
+#[test]
+fn no_crate_may_be_unsafe() {
+    let root = read("Cargo.toml");
+    assert!(root.contains("[workspace.lints.rust]\nmissing_docs = \"warn\"\nunsafe_code = \"forbid\"\n"));
+    let (_, members) = root.split_once("members = [").unwrap();
+    let members = members.split(']').next().unwrap().split('"').skip(1).step_by(2);
+    for member in members.chain(["."]) {
+        let manifest = read(&format!("{member}/Cargo.toml"));
+        assert!(manifest.contains("[lints]\nworkspace = true\n"), "{member}");
+    }
 }
 
 #[test]

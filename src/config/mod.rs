@@ -3,8 +3,11 @@
 mod budget;
 mod error;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod host;
 mod room;
+mod secrets;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -124,6 +127,10 @@ pub fn settings(parsed: &Parsed, common: &Common) -> Result<Settings, ConfigErro
             plan.max_wait = options.max_wait.or(plan.max_wait);
         }
     }
+    if let Some(what) = open_secret(&path, &text) {
+        let name = path.display();
+        remarks.push(format!("{name}: {what} (chmod 0640 {name})"));
+    }
     let scope = if no_file {
         let options = format!("{:?}", common.balancers);
         format!("options {:016x}", record::fnv1a(options.as_bytes()))
@@ -173,6 +180,14 @@ impl Settings {
 fn by_socket(plan: &Plan) -> bool {
     let endpoint = &plan.balancer.identity().endpoint;
     endpoint.starts_with('/') || endpoint.starts_with("unix:")
+}
+
+/// What everybody on this host can read in a configuration file, and should not: a sentence.
+pub(crate) fn open_secret(path: &Path, text: &str) -> Option<String> {
+    let line = secrets::open_to_everybody(path, text)?;
+    Some(format!(
+        "line {line} holds a secret, and everybody on this host can read it"
+    ))
 }
 
 /// The file that a unit has to itself, `/etc/lb-drain/web.toml` for `web.service`: what its companion reads.

@@ -117,3 +117,7 @@ mod tests {
         assert_eq!(retry.attempt(), Duration::from_secs(5));
     }
 }
+
+#[cfg(test)]
+#[path = "retry_properties.rs"]
+mod properties;

@@ -19,6 +19,8 @@ mod arrivals;
 mod connection;
 mod effort;
 mod exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod history;
 mod lazy;
 mod namespace;

@@ -4,6 +4,7 @@
 //! to stay out until somebody brings it back by hand is kept beyond a reboot.
 
 mod file;
+mod lock;
 mod place;
 
 use std::fs;
@@ -70,6 +71,7 @@ impl Record {
     /// Where there is no directory to write to, or writing fails.
     pub fn keep(&self, entry: &Entry, seen: bool) -> io::Result<Vec<String>> {
         let name = name(&entry.provider, &entry.endpoint, &entry.target);
+        let _lock = lock::take(self.places.to_lock());
         let (known, ignored) = self.read_one(&name);
         let mut entry = entry.clone();
         if let Some(known) = &known {
@@ -86,7 +88,7 @@ impl Record {
         file::write(&place.join(&name), &entry)?;
         // It has moved from one place to the other.
         for other in self.places.to_read().filter(|other| *other != place) {
-            drop(fs::remove_file(other.join(&name)));
+            drop(file::forget(&other.join(&name)));
         }
         Ok(ignored)
     }
@@ -96,8 +98,15 @@ impl Record {
     #[must_use]
     pub fn entries(&self, identity: &Identity) -> (Vec<Entry>, Vec<String>) {
         let (mut entries, mut ignored) = (Vec::<Entry>::new(), Vec::new());
-        let files = self.places.to_read().filter_map(|place| fs::read_dir(place).ok());
-        for path in files.flatten().flatten().map(|file| file.path()) {
+        let mut files = Vec::new();
+        for place in self.places.to_read() {
+            match fs::read_dir(place) {
+                Ok(folder) => files.extend(folder.flatten().map(|file| file.path())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => ignored.push(ignoring(place, &error)),
+            }
+        }
+        for path in files {
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
@@ -135,13 +144,10 @@ impl Record {
     /// Where it stays on record: the next `register` will find it there.
     pub fn forget(&self, identity: &Identity, target: &Target) -> io::Result<()> {
         let name = name(identity.provider, &identity.endpoint, target.as_str());
-        for place in self.places.to_read() {
-            match fs::remove_file(place.join(&name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        let _lock = lock::take(self.places.to_lock());
+        self.places
+            .to_read()
+            .try_for_each(|place| file::forget(&place.join(&name)))
     }
 
     /// The file of this name in the first place that has a right one, and what is wrong with the others.

@@ -1,8 +1,8 @@
 //! Where the record lies.
 
-use std::fs;
+use std::fs::{self, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Where root keeps the record until the next reboot.
@@ -50,6 +50,11 @@ impl Places {
         std::iter::once(&self.lasting).chain(usual).map(PathBuf::as_path)
     }
 
+    /// Where runs of this user agree on who changes the record.
+    pub(super) fn to_lock(&self) -> &Path {
+        self.usual.as_deref().unwrap_or(&self.lasting)
+    }
+
     /// Where to write.
     ///
     /// # Errors
@@ -69,11 +74,19 @@ impl Places {
     }
 }
 
-/// Whether we may write here. The directory is made if it can be; one that others may write to could be
-/// made to restore anything.
+/// Whether we may write here. The directory is made if it can be, and then others may look into it, whatever the
+/// umask says. One that is another user's, or that others may write to, could be made to restore anything.
 fn usable(directory: &Path) -> bool {
     // An error here shows up again below.
-    drop(fs::DirBuilder::new().mode(0o755).create(directory));
-    fs::symlink_metadata(directory).is_ok_and(|meta| meta.is_dir() && meta.mode() & 0o002 == 0)
+    if fs::create_dir(directory).is_ok() {
+        drop(fs::set_permissions(directory, Permissions::from_mode(0o755)));
+    }
+    fs::symlink_metadata(directory)
+        .is_ok_and(|meta| meta.is_dir() && is_ours(&meta) && meta.mode() & 0o022 == 0)
         && rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+/// Whether it belongs to root or to the user that we run as.
+pub(super) fn is_ours(meta: &Metadata) -> bool {
+    [0, rustix::process::geteuid().as_raw()].contains(&meta.uid())
 }

@@ -1,4 +1,9 @@
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
 use super::*;
+
+/// To give a file away takes root, as the other tests with a real system do.
+const NOBODY: u32 = 65534;
 
 fn open(directory: &tempfile::TempDir) -> Record {
     Record::open(Some(directory.path().to_owned()), "web")
@@ -107,10 +112,17 @@ fn services_that_share_an_endpoint_do_not_bring_each_other_back() {
     assert_eq!(ours.entry(&identity(), &Target::new("api/app1")), Some(of_theirs));
 }
 
-/// The one file in this directory.
+/// The one entry in this directory.
 fn only_file(directory: &tempfile::TempDir) -> PathBuf {
-    let mut files = fs::read_dir(directory.path()).expect("a directory");
-    files.next().expect("a file").expect("readable").path()
+    let files = fs::read_dir(directory.path()).expect("a directory");
+    files
+        .map(|file| file.expect("readable").path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .expect("an entry")
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).expect("there").mode() & 0o777
 }
 
 #[test]
@@ -130,21 +142,33 @@ fn a_link_in_the_place_of_an_entry_is_replaced_and_what_it_leads_to_is_left_alon
 }
 
 #[test]
-fn a_link_in_the_place_of_the_scratch_file_is_not_written_through() {
+fn what_lies_in_the_place_of_the_scratch_file_is_removed_and_a_link_is_not_written_through() {
     let directory = tempfile::tempdir().expect("a directory");
     let elsewhere = tempfile::NamedTempFile::new().expect("a file");
     let record = open(&directory);
     record.keep(&entry("web/app1", true, "up"), true).expect("kept");
     let scratch = only_file(&directory).with_extension(format!("{}.tmp", std::process::id()));
-    std::os::unix::fs::symlink(elsewhere.path(), scratch).expect("linked");
 
-    assert!(record.keep(&entry("web/app1", true, "weight 7"), true).is_err());
+    std::os::unix::fs::symlink(elsewhere.path(), &scratch).expect("linked");
+    record
+        .keep(&entry("web/app1", true, "weight 7"), true)
+        .expect("kept");
     assert_eq!(fs::read(elsewhere.path()).expect("readable"), b"");
+
+    // Of a run that was killed, and had our number.
+    fs::write(&scratch, "{").expect("written");
+    record
+        .keep(&entry("web/app1", true, "weight 8"), true)
+        .expect("kept");
+    assert_eq!(
+        record.entries(&identity()).0,
+        [entry("web/app1", true, "weight 8")]
+    );
+    assert!(!scratch.exists());
 }
 
 #[test]
 fn a_linked_directory_and_one_that_others_may_write_to_are_not_used() {
-    use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().expect("a directory");
     let (real, link) = (directory.path().join("real"), directory.path().join("link"));
     fs::create_dir(&real).expect("made");
@@ -152,14 +176,89 @@ fn a_linked_directory_and_one_that_others_may_write_to_are_not_used() {
     let entry = entry("web/app1", true, "up");
     assert!(Record::open(Some(link), "web").keep(&entry, true).is_err());
 
-    fs::set_permissions(&real, fs::Permissions::from_mode(0o777)).expect("ours");
-    assert!(Record::open(Some(real), "web").keep(&entry, true).is_err());
+    for mode in [0o777, 0o775, 0o757] {
+        fs::set_permissions(&real, fs::Permissions::from_mode(mode)).expect("ours");
+        let kept = Record::open(Some(real.clone()), "web").keep(&entry, true);
+        assert!(kept.is_err(), "{mode:o}");
+    }
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o755)).expect("ours");
+    std::os::unix::fs::chown(&real, Some(NOBODY), None).expect("root may give it away");
+    let kept = Record::open(Some(real.clone()), "web").keep(&entry, true);
+    assert!(kept.is_err(), "a directory of another user");
+
+    std::os::unix::fs::chown(&real, Some(0), None).expect("root may take it back");
+    Record::open(Some(real), "web").keep(&entry, true).expect("kept");
+}
+
+#[test]
+fn what_is_kept_out_is_for_everybody_to_see_and_how_it_was_is_not() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let record = open(&directory);
+    let kept = Entry {
+        kept_out: true,
+        ..entry("web/app1", true, "up, with a t0ken")
+    };
+    record.keep(&kept, true).expect("kept");
+    let file = only_file(&directory);
+    let before = file.with_extension("before");
+    assert_eq!((mode(&file), mode(&before)), (0o644, 0o600));
+    assert!(!fs::read_to_string(&file).expect("readable").contains("t0ken"));
+    assert_eq!(record.entries(&identity()).0, [kept]);
+
+    record
+        .forget(&identity(), &Target::new("web/app1"))
+        .expect("forgotten");
+    assert!(!file.exists() && !before.exists());
+}
+
+#[test]
+fn a_pipe_in_the_place_of_an_entry_is_not_waited_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let pipe = directory.path().join("haproxy-x.json");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).expect("a pipe");
+    let (_, ignored) = open(&directory).entries(&identity());
+    assert!(ignored[0].ends_with("ignored: not a file of ours"), "{ignored:?}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_told() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let record = Record::open(Some(file.path().to_owned()), "web");
+    let (_, ignored) = record.entries(&identity());
+    assert!(ignored[0].contains(" ignored: "), "{ignored:?}");
+}
+
+#[test]
+fn of_two_that_record_one_entry_at_once_the_one_that_took_it_out_is_believed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let record = open(&directory);
+    for round in 0..200 {
+        let target = format!("web/app{round}");
+        std::thread::scope(|scope| {
+            scope.spawn(|| record.keep(&entry(&target, true, "up"), true).expect("kept"));
+            scope.spawn(|| record.keep(&entry(&target, false, "drain"), true).expect("kept"));
+        });
+        let kept = record.entry(&identity(), &Target::new(&target));
+        assert_eq!(kept, Some(entry(&target, true, "up")));
+    }
+}
+
+#[test]
+fn a_lock_that_is_not_given_back_is_not_waited_for_long() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let held = lock::take(directory.path()).expect("nobody else has it");
+    let begun = std::time::Instant::now();
+    open(&directory)
+        .keep(&entry("web/app1", true, "up"), true)
+        .expect("kept all the same");
+    let waited = begun.elapsed().as_millis();
+    assert!((100..1000).contains(&waited), "{waited} ms");
+    drop(held);
 }
 
 #[test]
 fn a_file_of_somebody_else_is_ignored_with_the_reason() {
-    // To give a file away takes root, as the other tests with a real system do.
-    const NOBODY: u32 = 65534;
     let directory = tempfile::tempdir().expect("a directory");
     let record = open(&directory);
     record.keep(&entry("web/app1", true, "up"), true).expect("kept");

@@ -22,6 +22,8 @@ const TARGET: &str = "i-0123456789abcdef0";
 const PORT: u16 = 8080;
 /// Packets to it are dropped.
 pub(crate) const BLACK_HOLE: &str = "127.0.0.9";
+/// One in ten packets from and to it is dropped.
+pub(crate) const LOSSY: &str = "127.0.0.10";
 
 /// The fakes of HAProxy are tasks: here they run.
 static RUNTIME: LazyLock<Handle> = LazyLock::new(|| {
@@ -35,9 +37,17 @@ static RUNTIME: LazyLock<Handle> = LazyLock::new(|| {
 });
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 
+/// Of an HTTP endpoint: whether this host is out, and whether there is a request in flight.
+struct Standing {
+    out: AtomicBool,
+    busy: AtomicBool,
+}
+
 /// It ends when it is dropped: first the gate, then what is behind.
 pub(crate) struct Balancer {
     gate: Gate,
+    /// The port that the gate listens on; none with a unix socket.
+    pub(crate) port: Option<u16>,
     behind: Behind,
     /// Its section of the configuration.
     pub(crate) section: String,
@@ -46,14 +56,14 @@ pub(crate) struct Balancer {
 enum Behind {
     Haproxy(Haproxy),
     Elbv2(Elbv2, String),
-    Http { _server: Fake, out: Arc<AtomicBool> },
+    Http { _server: Fake, standing: Arc<Standing> },
 }
 
 impl Balancer {
     /// Starts one of this kind with this fault, named `name`, in this network.
     pub(crate) fn start(network: &Network, folder: &Path, name: &str, kind: Kind, fault: Fault) -> Self {
         network.inside(|| {
-            let drains = fault == Fault::DiesMidDrain;
+            let drains = matches!(fault, Fault::DiesMidDrain | Fault::Partition);
             let (behind, place) = match kind {
                 Kind::HaproxyUnix | Kind::HaproxyTcp => haproxy(fault, drains),
                 Kind::Elbv2 => elbv2(fault),
@@ -62,12 +72,19 @@ impl Balancer {
             let tls = (kind == Kind::Https).then(|| certificate(fault).server(None));
             let at = match kind {
                 Kind::HaproxyUnix => Place::Unix(folder.join(format!("{name}.sock"))),
+                // From wherever it is reached.
+                _ if fault == Fault::Lossy => Place::Tcp((Ipv4Addr::UNSPECIFIED, free_port()).into()),
                 _ => Place::Tcp((Ipv4Addr::LOCALHOST, free_port()).into()),
             };
-            let gate = Gate::open(at.clone(), tls, place, fault.at_first());
+            let port = match &at {
+                Place::Tcp(at) => Some(at.port()),
+                Place::Unix(_) => None,
+            };
+            let gate = Gate::open(at.clone(), tls, place, fault.at_first(kind));
             let address = match (&at, fault) {
                 (Place::Unix(path), _) => path.display().to_string(),
                 (Place::Tcp(at), Fault::Dropped) => format!("{BLACK_HOLE}:{}", at.port()),
+                (Place::Tcp(at), Fault::Lossy) => format!("{LOSSY}:{}", at.port()),
                 (Place::Tcp(at), Fault::NoSuchName) => format!("{NOWHERE}:{}", at.port()),
                 (Place::Tcp(at), Fault::ResolverHangs) => format!("{HANGS}:{}", at.port()),
                 (Place::Tcp(at), _) => at.to_string(),
@@ -81,6 +98,7 @@ impl Balancer {
             let section = section(name, kind, &behind, &endpoint, folder, drains);
             Self {
                 gate,
+                port,
                 behind,
                 section,
             }
@@ -96,7 +114,16 @@ impl Balancer {
         match &self.behind {
             Behind::Haproxy(fake) => fake.model().servers[0].admin != 0,
             Behind::Elbv2(fake, arn) => fake.truth(arn, TARGET, PORT).as_deref() != Some("healthy"),
-            Behind::Http { out, .. } => out.load(Ordering::SeqCst),
+            Behind::Http { standing, .. } => standing.out.load(Ordering::SeqCst),
+        }
+    }
+
+    /// From now on nothing is in flight.
+    pub(crate) fn has_drained(&self) {
+        match &self.behind {
+            Behind::Haproxy(fake) => fake.model().servers[0].current = 0,
+            Behind::Elbv2(..) => {}
+            Behind::Http { standing, .. } => standing.busy.store(false, Ordering::SeqCst),
         }
     }
 }
@@ -117,8 +144,9 @@ fn free_port() -> u16 {
 }
 
 fn certificate(fault: Fault) -> Certified {
-    let names = ["127.0.0.1", BLACK_HOLE, NOWHERE, HANGS];
+    let names = ["127.0.0.1", BLACK_HOLE, LOSSY, NOWHERE, HANGS];
     match fault {
+        Fault::WrongName => AUTHORITY.certify(&["elsewhere.test"]),
         Fault::Expired => AUTHORITY.certify_expired(&names),
         Fault::Stranger => Authority::new().certify(&names),
         _ => AUTHORITY.certify(&names),
@@ -169,18 +197,27 @@ fn elbv2(fault: Fault) -> (Behind, Place) {
 }
 
 fn http(fault: Fault, drains: bool) -> (Behind, Place) {
-    let out = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&out);
+    let standing = Arc::new(Standing {
+        out: AtomicBool::new(false),
+        busy: AtomicBool::new(drains),
+    });
+    let told = Arc::clone(&standing);
     let address = (Ipv4Addr::LOCALHOST, free_port()).into();
     let fake = Fake::on(address, None, move |asked| match (fault, asked.method.as_str()) {
         (Fault::Status(status), _) => Reply::new(status, "as the test wants it"),
         (_, "PUT") => {
-            told.store(true, Ordering::SeqCst);
+            told.out.store(true, Ordering::SeqCst);
             Reply::new(200, "")
         }
-        _ => Reply::json(200, &serde_json::json!({ "active": u8::from(drains) })),
+        _ => Reply::json(
+            200,
+            &serde_json::json!({ "active": u8::from(told.busy.load(Ordering::SeqCst)) }),
+        ),
     });
-    let behind = Behind::Http { _server: fake, out };
+    let behind = Behind::Http {
+        _server: fake,
+        standing,
+    };
     (behind, Place::Tcp(address))
 }
 

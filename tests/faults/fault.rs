@@ -31,6 +31,10 @@ pub(crate) enum Fault {
     Wire(gate::Fault),
     /// Packets to it are dropped.
     Dropped,
+    /// One packet in ten gets lost, either way.
+    Lossy,
+    /// No packet gets through from the moment on at which the drain has begun; then all do, and it has drained.
+    Partition,
     /// Its name does not resolve.
     NoSuchName,
     /// The resolver does not answer.
@@ -39,6 +43,8 @@ pub(crate) enum Fault {
     Expired,
     /// Its certificate is signed by somebody whom nobody trusts.
     Stranger,
+    /// Its certificate is for another name.
+    WrongName,
     /// It refuses, with this status or what comes nearest to it.
     Status(u16),
     /// Until then it is so; then it is well.
@@ -60,7 +66,10 @@ pub(crate) const FAULTS: &[Fault] = &[
     Fault::NONE,
     Fault::Wire(gate::Fault::Refuses),
     Fault::Dropped,
+    Fault::Lossy,
+    Fault::Partition,
     Fault::Wire(gate::Fault::Silence),
+    Fault::Wire(gate::Fault::HandshakeStalls),
     Fault::Wire(gate::Fault::ResetsMidAnswer),
     Fault::Wire(gate::Fault::Trickles),
     Fault::Wire(gate::Fault::Endless),
@@ -68,6 +77,7 @@ pub(crate) const FAULTS: &[Fault] = &[
     Fault::Wire(gate::Fault::WrongProtocol),
     Fault::Expired,
     Fault::Stranger,
+    Fault::WrongName,
     Fault::NoSuchName,
     Fault::ResolverHangs,
     Fault::Status(401),
@@ -90,8 +100,12 @@ impl Fault {
     /// Whether it can happen to one of this kind.
     pub(crate) fn befalls(self, kind: Kind) -> bool {
         match self {
-            Self::Expired | Self::Stranger => kind == Kind::Https,
-            Self::Dropped | Self::NoSuchName | Self::ResolverHangs => kind != Kind::HaproxyUnix,
+            Self::Expired | Self::Stranger | Self::WrongName | Self::Wire(gate::Fault::HandshakeStalls) => {
+                kind == Kind::Https
+            }
+            // A target group's drain is its delay: there is no end of it to be missed.
+            Self::Partition => !matches!(kind, Kind::HaproxyUnix | Kind::Elbv2),
+            Self::Dropped | Self::Lossy | Self::NoSuchName | Self::ResolverHangs => kind != Kind::HaproxyUnix,
             // HAProxy knows no statuses: that the socket is not allowed to, and that there is no such server.
             Self::Status(status) => {
                 !matches!(kind, Kind::HaproxyUnix | Kind::HaproxyTcp) || matches!(status, 403 | 404)
@@ -101,11 +115,11 @@ impl Fault {
     }
 
     /// How the gate in front of it is at first.
-    pub(crate) fn at_first(self) -> gate::Fault {
+    pub(crate) fn at_first(self, kind: Kind) -> gate::Fault {
         match self {
             Self::Wire(fault) | Self::Recovers(fault) => fault,
             Self::Flaps => gate::Fault::Refuses,
-            Self::Random(seed) => on_the_wire(&mut Rng::with_seed(seed)),
+            Self::Random(seed) => on_the_wire(&mut Rng::with_seed(seed), kind),
             _ => gate::Fault::Nothing,
         }
     }
@@ -113,15 +127,18 @@ impl Fault {
     /// The budget of its runs: long enough for what has to happen, and no longer.
     pub(crate) fn budget(self) -> Duration {
         Duration::from_millis(match self {
-            Self::Recovers(_) | Self::Flaps => 6000,
+            Self::Recovers(_) | Self::Flaps | Self::Partition => 6000,
+            // A lost SYN costs a second, the next one two more.
+            Self::Lossy => 12_000,
             Self::DiesMidDrain => 2500,
             _ => 2000,
         })
     }
 }
 
-/// Any but the endless answer: its status is a success that it does not mean.
-pub(crate) fn on_the_wire(random: &mut Rng) -> gate::Fault {
+/// Any of them. An endless answer of HTTP begins with a success, which the one behind does not mean.
+pub(crate) fn on_the_wire(random: &mut Rng, kind: Kind) -> gate::Fault {
+    let http = matches!(kind, Kind::Http | Kind::Https);
     let faults = [
         gate::Fault::Nothing,
         gate::Fault::Refuses,
@@ -130,6 +147,11 @@ pub(crate) fn on_the_wire(random: &mut Rng) -> gate::Fault {
         gate::Fault::Trickles,
         gate::Fault::Garbage,
         gate::Fault::WrongProtocol,
+        if http {
+            gate::Fault::HandshakeStalls
+        } else {
+            gate::Fault::Endless
+        },
     ];
     faults[random.usize(..faults.len())]
 }
@@ -144,12 +166,16 @@ impl fmt::Display for Fault {
             Self::Wire(gate::Fault::Endless) => f.write_str("endless answer"),
             Self::Wire(gate::Fault::Garbage) => f.write_str("garbage"),
             Self::Wire(gate::Fault::WrongProtocol) => f.write_str("wrong protocol"),
+            Self::Wire(gate::Fault::HandshakeStalls) => f.write_str("handshake stalls"),
             Self::Wire(gate::Fault::Nothing) => f.write_str("nothing"),
             Self::Dropped => f.write_str("packets dropped"),
+            Self::Lossy => f.write_str("packets lost"),
+            Self::Partition => f.write_str("partition mid-drain"),
             Self::NoSuchName => f.write_str("name does not resolve"),
             Self::ResolverHangs => f.write_str("resolver hangs"),
             Self::Expired => f.write_str("certificate expired"),
             Self::Stranger => f.write_str("certificate of a stranger"),
+            Self::WrongName => f.write_str("certificate of another name"),
             Self::Status(status) => write!(f, "{status}"),
             Self::Recovers(gate::Fault::Refuses) => f.write_str("recovers from refusing"),
             Self::Recovers(_) => f.write_str("recovers from resets"),

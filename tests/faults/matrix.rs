@@ -48,15 +48,18 @@ fn judge(outcomes: &[Outcome]) -> Vec<String> {
         .iter()
         .filter(|one| one.ended.code != Some(code(one.cell.kind, one.cell.fault)))
         .count();
-    let margin = |one: &Outcome| one.cell.budget.as_secs_f64() - one.ended.elapsed.as_secs_f64();
-    let slowest = outcomes.iter().map(margin).fold(f64::INFINITY, f64::min);
+    let slowest = outcomes
+        .iter()
+        .map(Outcome::overrun)
+        .fold(f64::NEG_INFINITY, f64::max);
+    let memory = outcomes.iter().map(|one| one.memory).max().unwrap_or_default();
     let alone = healthy(outcomes, |fault| fault == Fault::NONE);
     let beside = healthy(outcomes, |fault| fault != Fault::NONE);
     println!(
         "{} cells, {overruns} overruns, {wrong_codes} wrong exit codes",
         outcomes.len()
     );
-    println!("slowest margin (budget less time used): {slowest:.3} s");
+    println!("slowest overrun (time used less budget): {slowest:+.3} s; most memory: {memory} KiB");
     println!(
         "healthy ones out after: {alone:?} among themselves, {beside:?} beside a sick one (median, slowest)"
     );

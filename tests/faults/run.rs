@@ -1,7 +1,7 @@
 //! One run of the real binary beside what goes wrong.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use lb_drain_test_support::gate;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::balancer::{BLACK_HOLE, Balancer};
+use crate::balancer::{BLACK_HOLE, Balancer, LOSSY};
 use crate::fault::{FLAP, Fault, Kind, RECOVERY, on_the_wire};
 use crate::names::{self, RESOLVER};
 use crate::rig::{Ended, Network, lb_drain_with};
@@ -23,13 +23,21 @@ pub(crate) const KEYS: [(&str, &str); 3] = [
 /// From the moment at which it is out to the one at which the tool surely waits.
 pub(crate) const IN_THE_WAIT: Duration = Duration::from_millis(400);
 
-/// A network in which packets to one address are dropped, with the resolver of [`names`].
+/// How long no packet gets through.
+const CUT_OFF: Duration = Duration::from_millis(700);
+
+/// A network in which packets to one address are dropped, and some to another, with the resolver of [`names`].
 pub(crate) fn network(folder: &TempDir) -> Network {
     let network = Network::new();
     for rule in [
         "add table inet drops",
         "add chain inet drops output { type filter hook output priority 0; }",
+        "add set inet drops cut { type inet_service; }",
+        "add rule inet drops output tcp dport @cut drop",
+        "add rule inet drops output tcp sport @cut drop",
         &format!("add rule inet drops output ip daddr {BLACK_HOLE} drop"),
+        &format!("add rule inet drops output ip daddr {LOSSY} numgen random mod 10 == 0 drop"),
+        &format!("add rule inet drops output ip saddr {LOSSY} numgen random mod 10 == 0 drop"),
     ] {
         network.run("nft", &[rule]);
     }
@@ -64,9 +72,16 @@ pub(crate) struct Outcome {
     pub(crate) healthy_out: bool,
     /// When the healthy ones were out, the last of them.
     pub(crate) healthy_after: Option<Duration>,
+    /// The most memory that it ever needed, in KiB.
+    pub(crate) memory: u64,
 }
 
 impl Outcome {
+    /// Time used less budget, in seconds: below zero where the budget is kept.
+    pub(crate) fn overrun(&self) -> f64 {
+        self.ended.elapsed.as_secs_f64() - self.cell.budget.as_secs_f64()
+    }
+
     /// What is reported of the sick one.
     pub(crate) fn sick(&self) -> &Value {
         &self.report["load_balancers"][0]
@@ -98,10 +113,18 @@ pub(crate) fn run(network: &Network, cell: Cell) -> Outcome {
 
     let running = lb_drain_with(network, &KEYS, &arguments);
     let started = running.started;
+    let process = running.id();
+    let memory = AtomicU64::new(0);
     let over = AtomicBool::new(false);
     let runs = || !over.load(Ordering::SeqCst);
     let (ended, healthy_after) = thread::scope(|scope| {
-        scope.spawn(|| meanwhile(&sick, cell.fault, started, runs));
+        scope.spawn(|| meanwhile(network, &sick, cell, started, runs));
+        scope.spawn(|| {
+            while runs() {
+                memory.fetch_max(peak(process).unwrap_or_default(), Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
         let watching = scope.spawn(|| {
             while runs() && !healthy.is_empty() {
                 if healthy.iter().all(Balancer::is_out) {
@@ -122,11 +145,31 @@ pub(crate) fn run(network: &Network, cell: Cell) -> Outcome {
         out: sick.is_out(),
         healthy_out: healthy.iter().all(Balancer::is_out),
         healthy_after,
+        memory: memory.into_inner(),
     }
 }
 
-fn meanwhile(sick: &Balancer, fault: Fault, started: Instant, runs: impl Fn() -> bool) {
-    match fault {
+/// The most memory that a process has had until now, in KiB.
+pub(crate) fn peak(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let peak = |line: &str| {
+        line.strip_prefix("VmHWM:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .parse()
+            .ok()
+    };
+    status.lines().find_map(peak)
+}
+
+fn meanwhile(network: &Network, sick: &Balancer, cell: Cell, started: Instant, runs: impl Fn() -> bool) {
+    let wait_until_it_waits = || {
+        while runs() && !sick.is_out() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        thread::sleep(IN_THE_WAIT);
+    };
+    match cell.fault {
         Fault::Recovers(_) => {
             thread::sleep(RECOVERY.saturating_sub(started.elapsed()));
             sick.gate().set(gate::Fault::Nothing);
@@ -142,18 +185,25 @@ fn meanwhile(sick: &Balancer, fault: Fault, started: Instant, runs: impl Fn() ->
         Fault::Random(seed) => {
             let mut random = Rng::with_seed(seed);
             // The first one is there already.
-            on_the_wire(&mut random);
+            on_the_wire(&mut random, cell.kind);
             while runs() {
                 thread::sleep(Duration::from_millis(random.u64(0..300)));
-                sick.gate().set(on_the_wire(&mut random));
+                sick.gate().set(on_the_wire(&mut random, cell.kind));
             }
         }
         Fault::DiesMidDrain => {
-            while runs() && !sick.is_out() {
-                thread::sleep(Duration::from_millis(5));
-            }
-            thread::sleep(IN_THE_WAIT);
+            wait_until_it_waits();
             sick.gate().set(gate::Fault::Refuses);
+        }
+        Fault::Partition => {
+            wait_until_it_waits();
+            let port = sick.port.expect("no unix socket is cut off");
+            let cut =
+                |what: &str| network.run("nft", &[&format!("{what} element inet drops cut {{ {port} }}")]);
+            cut("add");
+            thread::sleep(CUT_OFF);
+            sick.has_drained();
+            cut("delete");
         }
         _ => {}
     }

@@ -1,6 +1,7 @@
 //! No secret in anything that the binary writes, whatever is asked of it and however it is answered.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use lb_drain_test_support::http::{Asked, Fake, Reply};
 use tempfile::{TempDir, tempdir};
@@ -100,6 +101,9 @@ fn in_no_output_of_any_command() {
             &["deregister", "--dry-run", "--output", "json"],
             &["status", "-v"],
             &["status", "--output", "json"],
+            &["check", "-v"],
+            &["check", "--output", "json"],
+            &["deregister", "--keep-out", "-q"],
             &["register", "-v", "--wait"],
             &["register", "--output", "json"],
         ] {
@@ -109,7 +113,14 @@ fn in_no_output_of_any_command() {
             let text = ended.stdout + &ended.stderr;
             assert!(text.contains("bearer"), "{command:?} says something: {text}");
             assert_no_secret(&text, &format!("{command:?} answered {status}"));
+            for file in fs::read_dir(&state).into_iter().flatten() {
+                let file = file.expect("readable").path();
+                let text = fs::read_to_string(&file).expect("readable");
+                assert_no_secret(&text, &format!("{} after {command:?}", file.display()));
+            }
         }
+        // A record is written, too.
+        assert!(fs::read_dir(&state).is_ok_and(|files| files.count() > 0));
         let sent: String = server.asked().iter().map(|asked| format!("{asked:?}")).collect();
         for secret in ["f1le", INLINE, "v4riable", "YWRtaW46cDRzcy1zM2NyZXQ="] {
             assert!(sent.contains(secret), "{secret} is sent all the same");
@@ -118,10 +129,72 @@ fn in_no_output_of_any_command() {
 }
 
 #[test]
+fn in_no_unit_and_no_page_of_a_rehearsal() {
+    let network = Network::new();
+    let server = echo(&network, 200);
+    let folder = configuration(&server.url());
+    let config = folder.path().join("lb-drain.toml").display().to_string();
+    let state = folder.path().join("state").display().to_string();
+    let page = folder.path().join("page.html");
+    let url = format!("{}/?key={OPTION}", server.url());
+    let header = format!("X-Token: {OPTION}");
+    let mut variables = VARIABLES.to_vec();
+    variables.extend([("AWS_ACCESS_KEY_ID", "AKIAFAKE"), ("LB_DRAIN_HEADER", &*header)]);
+    let rehearse = [
+        "rehearse",
+        "--url",
+        &url,
+        "--duration",
+        "1s",
+        "--even-if-last",
+        "--budget",
+        "700ms",
+    ];
+    let report = ["--report", &page.display().to_string()].map(str::to_owned);
+    let report = report.each_ref().map(String::as_str);
+    let common = ["-c", &config, "--state-dir", &state];
+    for arguments in [
+        [&["unit", "web"] as &[&str], &common[..2]].concat(),
+        [&rehearse as &[&str], &report, &common].concat(),
+        [&rehearse as &[&str], &["--output", "json"], &common].concat(),
+    ] {
+        let ended = lb_drain_with(&network, &variables, &arguments).wait();
+        let text = ended.stdout + &ended.stderr;
+        assert!(!text.is_empty(), "{arguments:?} says something");
+        assert_no_secret(&text, &format!("{arguments:?}"));
+    }
+    assert_no_secret(&fs::read_to_string(&page).expect("a page"), "the page");
+}
+
+#[test]
 fn in_no_answer_to_a_mistake() {
     let network = Network::new();
     let header = format!("X-Token: {OPTION}");
+    let url = format!("PUT http://127.0.0.1:1/out?key={OPTION}");
+    let drained = format!("GET http://127.0.0.1:1/active?key={OPTION}");
     let flags = [("LB_DRAIN_HTTP_HEADER", &*header), ("LB_DRAIN_HTTP_BODY", OPTION)];
+    let urls = [
+        ("LB_DRAIN_HTTP_DEREGISTER", &*url),
+        ("LB_DRAIN_HTTP_DRAINED", &*drained),
+    ];
+    let no_method = [("LB_DRAIN_HTTP_DEREGISTER", &drained[4..])];
+    let ended = lb_drain_with(&network, &no_method, &["deregister"]).wait();
+    assert_no_secret(&ended.assert_code(2).stderr, "an option that is wrong");
+    for (arguments, code) in [
+        (&["deregister", "--help"] as &[&str], 0),
+        (&["rehearse", "--help"], 0),
+        (&["deregister", "--no-such-option"], 2),
+        (&["deregister", "-v", "--budget", "200ms"], 1),
+        (&["deregister", "--budget", "200ms", "--output", "json"], 1),
+        (&["check", "--budget", "200ms"], 1),
+    ] {
+        let ended = lb_drain_with(&network, &urls, arguments).wait();
+        assert_no_secret(
+            &format!("{}{}", ended.stdout, ended.stderr),
+            &format!("{arguments:?}"),
+        );
+        ended.assert_code(code);
+    }
     let folder = tempdir().expect("a folder");
     for (arguments, code) in [
         (&["deregister", "--help"] as &[&str], 0),
@@ -162,6 +235,27 @@ fn in_no_answer_to_a_mistake() {
         println!("{}", ended.stderr);
         assert!(ended.stderr.contains("wrong.toml, line 3: "), "{}", ended.stderr);
         assert_no_secret(&ended.stderr, &wrong);
+    }
+}
+
+#[test]
+fn a_secret_that_everybody_can_read_is_told() {
+    let network = Network::new();
+    let folder = tempdir().expect("a folder");
+    let file = folder.path().join("lb-drain.toml");
+    let text = "[[load_balancer]]\nprovider = 'http'\nderegister = { method = 'PUT', url = 'http://127.0.0.1:1/' }\n\
+                register = []\nbearer = '1nline-s3cret'\n";
+    fs::write(&file, text).expect("writes the configuration");
+    let name = file.display().to_string();
+    for (mode, told) in [(0o644, true), (0o640, false)] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("it is ours");
+        for command in ["deregister", "register", "check"] {
+            let ended = lb_drain_with(&network, &[], &[command, "-c", &name, "--budget", "300ms"]).wait();
+            let text = format!("{}{}", ended.stdout, ended.stderr);
+            let line = "line 5 holds a secret, and everybody on this host can read it";
+            assert_eq!(text.contains(line), told, "{command}, {mode:o}: {text}");
+            assert_no_secret(&text, command);
+        }
     }
 }
 

@@ -112,3 +112,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "duration_properties.rs"]
+mod properties;

@@ -17,6 +17,9 @@ mod client;
 mod command;
 mod endpoint;
 mod entry;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod restore;
 mod settings;
 mod table;

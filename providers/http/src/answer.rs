@@ -136,7 +136,7 @@ impl Answer {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 impl Answer {
     pub(crate) fn of(status: u16, body: &str) -> Self {
         Self {

@@ -210,7 +210,9 @@ fn advice(status: u16, repeatable: bool) -> Option<&'static str> {
         405 => Some("check method and url"),
         407 => Some("check the proxy that the environment names"),
         409 | 412 => Some("if it passes by itself, write it into retry"),
+        429 => Some("it is asked too often: raise TimeoutStopSec=, or stop fewer hosts at once"),
         502..=504 if !repeatable => Some("if it can be repeated without harm, write repeat = true"),
+        500..=599 => Some("if this goes on, its own log says more"),
         _ => None,
     }
 }

@@ -22,6 +22,9 @@ mod client;
 mod condition;
 mod endpoint;
 mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod instance_id;
 mod pick;
 mod poll;

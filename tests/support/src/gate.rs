@@ -35,6 +35,8 @@ pub enum Fault {
     Refuses,
     /// Accepted; then nothing comes.
     Silence,
+    /// The TLS handshake begins, and stands still half way.
+    HandshakeStalls,
     /// The question is carried on, and half way through the answer the connection is reset.
     ResetsMidAnswer,
     /// The right answer, one byte a second.
@@ -183,6 +185,10 @@ async fn serve(mut client: Box<dyn Stream>, tls: Option<TlsAcceptor>, behind: Pl
         }
         _ => {}
     }
+    if let (Some(tls), Fault::HandshakeStalls) = (&tls, fault) {
+        let _ = half_a_handshake(&mut client, tls).await;
+        return std::future::pending().await;
+    }
     if let Some(tls) = tls {
         match tls.accept(client).await {
             Ok(inside) => client = Box::new(inside),
@@ -190,6 +196,20 @@ async fn serve(mut client: Box<dyn Stream>, tls: Option<TlsAcceptor>, behind: Pl
         }
     }
     let _ = carry(client, &behind, fault).await;
+}
+
+/// The server's first words of TLS, cut in two.
+async fn half_a_handshake(client: &mut Box<dyn Stream>, tls: &TlsAcceptor) -> io::Result<()> {
+    let (mut ours, theirs) = tokio::io::duplex(1 << 16);
+    let mut buffer = vec![0; 1 << 16];
+    let length = client.read(&mut buffer).await?;
+    ours.write_all(&buffer[..length]).await?;
+    let length = tokio::select! {
+        _ = tls.accept(theirs) => 0,
+        length = ours.read(&mut buffer) => length?,
+    };
+    client.write_all(&buffer[..length / 2]).await?;
+    client.flush().await
 }
 
 async fn carry(mut client: Box<dyn Stream>, behind: &Place, fault: Fault) -> io::Result<()> {

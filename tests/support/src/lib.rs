@@ -4,6 +4,7 @@ pub mod balancer;
 pub mod behaviour;
 pub mod caddy;
 pub mod certificates;
+pub mod corpus;
 pub mod elbv2;
 pub mod gate;
 pub mod haproxy;

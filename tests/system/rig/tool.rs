@@ -47,6 +47,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    #[allow(dead_code, reason = "tests/faults needs it")]
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).expect("it runs");
     }

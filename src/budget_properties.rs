@@ -20,6 +20,7 @@ fn of_a_unit(timeout: Duration) -> Budget {
         reason: None,
         application: Application::Unknown,
         restart_waits: false,
+        restart_pause: Duration::ZERO,
         may_extend: false,
     };
     Budget {

@@ -3,7 +3,7 @@
 use crate::budget::Deadline;
 use crate::engine::{Ledger, Member};
 use crate::exit::Exit;
-use crate::report::stderr;
+use crate::report::log;
 
 /// Starts the guard: a thread of its own, outside the async runtime, that exits shortly before the
 /// deadline with what the ledger says is true then. `words` puts that into a sentence.
@@ -22,7 +22,7 @@ pub fn start(
     let started = guard.spawn(move || {
         std::thread::sleep(wait);
         let exit = verdict(&ledger, strict);
-        stderr::last_words(format!(
+        log::last_words(format!(
             "ended by the guard: the budget is used up and lb-drain is stuck; {}",
             words(&ledger.members())
         ));

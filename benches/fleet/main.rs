@@ -160,6 +160,7 @@ async fn leave(arn: String, id: String, url: String) -> (Member, Duration) {
     };
     let plan = Plan {
         name: "web".to_owned(),
+        section: "web".to_owned(),
         balancer,
         optional: false,
         min_wait: None,

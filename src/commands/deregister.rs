@@ -50,14 +50,16 @@ pub(super) async fn deregister(settings: Settings, options: &Deregister) -> Exit
         line.push_str("; it stays out until `lb-drain register` is run by hand");
     }
     let drained = run.ledger.all_drained();
+    let outcome = outcome(interrupted, exit, drained);
     match (interrupted, exit) {
-        (Some(_), _) => tracing::warn!("interrupted: {line}"),
-        (None, Exit::Failed) => tracing::error!("{line}"),
-        (None, _) if !drained && !options.no_wait => tracing::warn!("{line}"),
-        (None, _) => tracing::info!("{line}"),
+        (Some(_), _) => tracing::warn!(outcome, "interrupted: {line}"),
+        (None, Exit::Failed) => tracing::error!(outcome, "{line}"),
+        (None, _) if !drained && !options.no_wait => tracing::warn!(outcome, "{line}"),
+        (None, _) => tracing::info!(outcome, "{line}"),
     }
+    session.conclude(&line);
     if wants_json(&options.common) {
-        session.print_json("deregister", outcome(interrupted, exit, drained));
+        session.print_json("deregister", outcome);
     }
     exit
 }

@@ -1,5 +1,6 @@
 //! The configuration file. Every error names file, line and key.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -142,15 +143,25 @@ impl Document<'_> {
                 "names no load balancer; write at least one [[load_balancer]]",
             ));
         }
-        let mut plans = Vec::new();
+        let mut all: Vec<Plan> = Vec::new();
         for section in self.sections {
-            plans.extend(
-                plans_of(section, host).map_err(|(place, message)| {
-                    ConfigError::at(self.path, self.text, Some(place), &message)
-                })?,
-            );
+            let mut plans = plans_of(section, host)
+                .map_err(|(place, message)| ConfigError::at(self.path, self.text, Some(place), &message))?;
+            // Sections of one name are told apart by their order.
+            let namesakes: BTreeSet<&str> = all
+                .iter()
+                .filter(|other| plans.first().is_some_and(|plan| plan.name == other.name))
+                .map(|other| other.section.as_str())
+                .collect();
+            if !namesakes.is_empty() {
+                let number = namesakes.len() + 1;
+                for plan in &mut plans {
+                    plan.section = format!("{} {number}", plan.name);
+                }
+            }
+            all.extend(plans);
         }
-        Ok(plans)
+        Ok(all)
     }
 }
 
@@ -212,6 +223,7 @@ fn plans_of(section: Spanned<DeTable<'_>>, host: &Host) -> Result<Vec<Plan>, (Ra
         .into_iter()
         .map(|balancer| Plan {
             name: name.clone(),
+            section: name.clone(),
             balancer,
             optional: shared.optional,
             min_wait: shared.min_wait,

@@ -214,6 +214,7 @@ fn from_flags(common: &Common, host: &lb_drain_api::Host) -> Result<Vec<Plan>, C
         .flat_map(|(name, balancers)| balancers.into_iter().map(move |balancer| (name, balancer)))
         .map(|(name, balancer)| Plan {
             name: name.to_owned(),
+            section: name.to_owned(),
             balancer,
             optional: false,
             min_wait: None,

@@ -138,6 +138,7 @@ mod tests {
     async fn room(hook: Hook, extend: bool, terms: &[Option<Terms>]) -> (u64, String, Vec<String>) {
         let plan = |terms: &Option<Terms>| Plan {
             name: "public".to_owned(),
+            section: "public".to_owned(),
             balancer: Arc::new(Terse(
                 Identity {
                     provider: "terse",

@@ -67,7 +67,7 @@ impl From<record::Entry> for Return {
 /// What is on record, else what the load balancer knows of this host, else the host by its configuration.
 async fn returns(entry: &Entry<'_>) -> Result<Vec<Return>, Error> {
     let balancer = &entry.plan.balancer;
-    let (recorded, ignored) = entry.run.record.entries(balancer.identity());
+    let (recorded, ignored) = entry.run.record.entries(balancer.identity(), &entry.plan.section);
     for remark in ignored {
         entry.tell(&Event::Remark(remark), |_| {});
     }

@@ -245,8 +245,11 @@ fn keep(entry: &Entry<'_>, target: &Target, before: &View, by_us: bool) -> Resul
         endpoint: identity.endpoint.clone(),
         target: target.to_string(),
         scope: record.scope().to_owned(),
+        section: entry.plan.section.clone(),
         by_us,
         kept_out,
+        // Coming back ends no firmness but ours, and a reboot does not make it somebody else's.
+        lasting: entry.plan.balancer.schedule().firm_after.is_some(),
         before: before.before.clone(),
     };
     match record.keep(&how_it_was, before.rotation != Rotation::Unknown) {

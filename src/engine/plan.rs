@@ -18,6 +18,8 @@ use crate::record::Record;
 pub struct Plan {
     /// Its name.
     pub name: String,
+    /// Its section of the configuration, by a name that no other one has.
+    pub section: String,
     /// Its endpoint.
     pub balancer: Arc<dyn LoadBalancer>,
     /// Whether the run succeeds without it.

@@ -82,6 +82,7 @@ impl Fake {
                 firm_after: None,
                 cut: false,
                 attempt: ATTEMPT,
+                floor: Duration::ZERO,
                 pace: Pace {
                     first: Duration::ZERO,
                     near: millis(10),
@@ -348,6 +349,7 @@ impl Stage {
 fn plan(fake: &Arc<Fake>) -> Plan {
     Plan {
         name: fake.identity.endpoint.clone(),
+        section: fake.identity.endpoint.clone(),
         balancer: Arc::<Fake>::clone(fake),
         optional: false,
         min_wait: None,

@@ -151,19 +151,16 @@ impl Drain<'_> {
     /// Floor and delay: the configuration's word first, else the load balancer's.
     async fn agree_on_terms(&mut self) {
         let Entry { plan, run, .. } = self.entry;
-        let terms = if plan.min_wait.is_some() && plan.max_wait.is_some() {
-            Terms::default()
-        } else {
-            let until = (Instant::now() + TERMS).min(run.deadline.finish());
-            let asked = self
-                .entry
-                .insist("terms", until, || plan.balancer.terms(self.target))
-                .await;
-            asked.unwrap_or_else(|error| Terms {
-                remark: Some(format!("its delays are not known: {error}")),
-                ..Terms::default()
-            })
-        };
+        let until = (Instant::now() + TERMS).min(run.deadline.finish());
+        let asked = self
+            .entry
+            .insist("terms", until, || plan.balancer.terms(self.target))
+            .await;
+        let terms = asked.unwrap_or_else(|error| Terms {
+            min_wait: Some(self.schedule.floor),
+            remark: Some(format!("its delays are not known: {error}")),
+            ..Terms::default()
+        });
         // Now that it is known what it is, it may be asked at another pace.
         self.schedule = plan.balancer.schedule();
         self.next_look = self.out + self.schedule.pace.first;
@@ -301,7 +298,8 @@ impl Drain<'_> {
     /// itself.
     fn heed_connections(&mut self) {
         let here = self.entry.run.traffic.in_flight(&self.ports);
-        if here == Some(0) && self.here.is_some_and(|before| before > 0) && self.reported.is_some() {
+        let tells = self.reported.is_some() || self.undrained;
+        if here == Some(0) && self.here.is_some_and(|before| before > 0) && tells {
             // Not sooner than its share of time allows, however often that happens.
             self.next_look = self.next_look.min(self.looked + self.share());
         }
@@ -452,7 +450,6 @@ impl Drain<'_> {
     /// host's own evidence has to do.
     fn lose_sight(&mut self, error: &lb_drain_api::Error) {
         self.reported = None;
-        self.undrained = false;
         if !self.lost_sight {
             self.lost_sight = true;
             let event = Event::LostSight {

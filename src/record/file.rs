@@ -19,12 +19,11 @@ const LARGEST: u64 = 1 << 20;
 /// is nobody else's: what a load balancer answered may be in it. Then that is a file of its own, and there first.
 pub(super) fn write(path: &Path, entry: &Entry) -> io::Result<()> {
     if !entry.kept_out {
-        return replace(
-            path,
-            &serde_json::to_vec_pretty(entry)?,
-            0o600,
-            Lasts::UntilReboot,
-        );
+        let lasts = match entry.lasting {
+            true => Lasts::Forever,
+            false => Lasts::UntilReboot,
+        };
+        return replace(path, &serde_json::to_vec_pretty(entry)?, 0o600, lasts);
     }
     let before = before(path);
     if entry.before.is_null() {

@@ -36,10 +36,14 @@ pub struct Entry {
     pub target: String,
     /// The configuration that it belongs to: services of one host may share an endpoint.
     pub scope: String,
+    /// Its section there: sections may share an endpoint too.
+    pub section: String,
     /// Whether `lb-drain` took it out. If not, it was out already, and coming back leaves it so.
     pub by_us: bool,
     /// Whether it stays out until somebody brings it back by hand.
     pub kept_out: bool,
+    /// Whether it is remembered beyond a reboot: only what is on record may undo how far out it was taken.
+    pub lasting: bool,
     /// Its state then, in the provider's terms.
     pub before: Value,
 }
@@ -76,6 +80,7 @@ impl Record {
         let mut entry = entry.clone();
         if let Some(known) = &known {
             entry.kept_out |= known.kept_out;
+            entry.lasting |= known.lasting;
             if !entry.by_us || (known.by_us && !seen) {
                 entry.by_us = known.by_us;
                 entry.before = known.before.clone();
@@ -84,7 +89,7 @@ impl Record {
         if known.as_ref() == Some(&entry) {
             return Ok(ignored);
         }
-        let place = self.places.to_write(entry.kept_out)?;
+        let place = self.places.to_write(entry.kept_out || entry.lasting)?;
         file::write(&place.join(&name), &entry)?;
         // It has moved from one place to the other.
         for other in self.places.to_read().filter(|other| *other != place) {
@@ -93,10 +98,10 @@ impl Record {
         Ok(ignored)
     }
 
-    /// What this configuration has on record for an endpoint. What is damaged or not ours is left out, with the
+    /// What a section of this configuration has on record for its endpoint. What is damaged or not ours is left out, with the
     /// reason.
     #[must_use]
-    pub fn entries(&self, identity: &Identity) -> (Vec<Entry>, Vec<String>) {
+    pub fn entries(&self, identity: &Identity, section: &str) -> (Vec<Entry>, Vec<String>) {
         let (mut entries, mut ignored) = (Vec::<Entry>::new(), Vec::new());
         let mut files = Vec::new();
         for place in self.places.to_read() {
@@ -111,7 +116,7 @@ impl Record {
                 continue;
             }
             match file::read(&path) {
-                Ok(entry) if self.is_ours(&entry, identity) => {
+                Ok(entry) if self.is_ours(&entry, identity) && entry.section == section => {
                     if entries.iter().all(|known| known.target != entry.target) {
                         entries.push(entry);
                     }

@@ -44,6 +44,15 @@ impl Places {
         }
     }
 
+    /// These two.
+    #[cfg(test)]
+    pub(super) fn at(usual: &Path, lasting: &Path) -> Self {
+        Self {
+            usual: Some(usual.to_owned()).filter(|path| usable(path)),
+            lasting: lasting.to_owned(),
+        }
+    }
+
     /// Where to look, the lasting place first. We may not be able to write there, and see it all the same.
     pub(super) fn to_read(&self) -> impl Iterator<Item = &Path> {
         let usual = self.usual.iter().filter(|usual| **usual != self.lasting);

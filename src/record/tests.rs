@@ -22,8 +22,10 @@ fn entry(target: &str, by_us: bool, state: &str) -> Entry {
         endpoint: "/run/a.sock".to_owned(),
         target: target.to_owned(),
         scope: "web".to_owned(),
+        section: "edge".to_owned(),
         by_us,
         kept_out: false,
+        lasting: false,
         before: Value::from(state),
     }
 }
@@ -33,11 +35,14 @@ fn what_was_kept_is_there_until_forgotten() {
     let directory = tempfile::tempdir().expect("a directory");
     let record = open(&directory);
     record.keep(&entry("web/app1", true, "up"), true).expect("kept");
-    assert_eq!(record.entries(&identity()).0, [entry("web/app1", true, "up")]);
+    assert_eq!(
+        record.entries(&identity(), "edge").0,
+        [entry("web/app1", true, "up")]
+    );
     record
         .forget(&identity(), &Target::new("web/app1"))
         .expect("forgotten");
-    assert!(record.entries(&identity()).0.is_empty());
+    assert!(record.entries(&identity(), "edge").0.is_empty());
 }
 
 #[test]
@@ -48,7 +53,10 @@ fn one_that_was_out_already_does_not_replace_what_we_took_out() {
     record
         .keep(&entry("web/app1", false, "drain"), true)
         .expect("kept");
-    assert_eq!(record.entries(&identity()).0, [entry("web/app1", true, "up")]);
+    assert_eq!(
+        record.entries(&identity(), "edge").0,
+        [entry("web/app1", true, "up")]
+    );
 }
 
 #[test]
@@ -57,7 +65,7 @@ fn names_that_look_alike_are_kept_apart() {
     let record = open(&directory);
     record.keep(&entry("web/app_1", true, "a"), true).expect("kept");
     record.keep(&entry("web_app/1", true, "b"), true).expect("kept");
-    assert_eq!(record.entries(&identity()).0.len(), 2);
+    assert_eq!(record.entries(&identity(), "edge").0.len(), 2);
 }
 
 #[test]
@@ -66,7 +74,7 @@ fn damaged_files_and_links_are_ignored_with_the_reason() {
     let record = open(&directory);
     fs::write(directory.path().join("haproxy-x.json"), "{").expect("written");
     std::os::unix::fs::symlink("/etc/passwd", directory.path().join("haproxy-y.json")).expect("linked");
-    let (entries, ignored) = record.entries(&identity());
+    let (entries, ignored) = record.entries(&identity(), "edge");
     assert!(entries.is_empty());
     assert_eq!(ignored.len(), 2, "{ignored:?}");
 }
@@ -94,7 +102,7 @@ fn what_is_kept_out_stays_so_through_later_stops_and_is_as_it_was_at_first() {
         kept_out: true,
         ..entry("web/app1", true, "up")
     };
-    assert_eq!(record.entries(&identity()).0, [kept]);
+    assert_eq!(record.entries(&identity(), "edge").0, [kept]);
 }
 
 #[test]
@@ -108,7 +116,10 @@ fn services_that_share_an_endpoint_do_not_bring_each_other_back() {
     };
     ours.keep(&entry("web/app1", true, "up"), true).expect("kept");
     theirs.keep(&of_theirs, true).expect("kept");
-    assert_eq!(ours.entries(&identity()).0, [entry("web/app1", true, "up")]);
+    assert_eq!(
+        ours.entries(&identity(), "edge").0,
+        [entry("web/app1", true, "up")]
+    );
     assert_eq!(ours.entry(&identity(), &Target::new("api/app1")), Some(of_theirs));
 }
 
@@ -136,7 +147,10 @@ fn a_link_in_the_place_of_an_entry_is_replaced_and_what_it_leads_to_is_left_alon
     std::os::unix::fs::symlink(elsewhere.path(), &file).expect("linked");
 
     record.keep(&entry("web/app1", true, "up"), true).expect("kept");
-    assert_eq!(record.entries(&identity()).0, [entry("web/app1", true, "up")]);
+    assert_eq!(
+        record.entries(&identity(), "edge").0,
+        [entry("web/app1", true, "up")]
+    );
     assert!(fs::symlink_metadata(&file).expect("there").is_file());
     assert_eq!(fs::read(elsewhere.path()).expect("readable"), b"");
 }
@@ -161,7 +175,7 @@ fn what_lies_in_the_place_of_the_scratch_file_is_removed_and_a_link_is_not_writt
         .keep(&entry("web/app1", true, "weight 8"), true)
         .expect("kept");
     assert_eq!(
-        record.entries(&identity()).0,
+        record.entries(&identity(), "edge").0,
         [entry("web/app1", true, "weight 8")]
     );
     assert!(!scratch.exists());
@@ -203,7 +217,7 @@ fn what_is_kept_out_is_for_everybody_to_see_and_how_it_was_is_not() {
     let before = file.with_extension("before");
     assert_eq!((mode(&file), mode(&before)), (0o644, 0o600));
     assert!(!fs::read_to_string(&file).expect("readable").contains("t0ken"));
-    assert_eq!(record.entries(&identity()).0, [kept]);
+    assert_eq!(record.entries(&identity(), "edge").0, [kept]);
 
     record
         .forget(&identity(), &Target::new("web/app1"))
@@ -217,7 +231,7 @@ fn a_pipe_in_the_place_of_an_entry_is_not_waited_for() {
     let pipe = directory.path().join("haproxy-x.json");
     let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).expect("a pipe");
-    let (_, ignored) = open(&directory).entries(&identity());
+    let (_, ignored) = open(&directory).entries(&identity(), "edge");
     assert!(ignored[0].ends_with("ignored: not a file of ours"), "{ignored:?}");
 }
 
@@ -225,7 +239,7 @@ fn a_pipe_in_the_place_of_an_entry_is_not_waited_for() {
 fn a_directory_that_cannot_be_read_is_told() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let record = Record::open(Some(file.path().to_owned()), "web");
-    let (_, ignored) = record.entries(&identity());
+    let (_, ignored) = record.entries(&identity(), "edge");
     assert!(ignored[0].contains(" ignored: "), "{ignored:?}");
 }
 
@@ -263,7 +277,7 @@ fn a_file_of_somebody_else_is_ignored_with_the_reason() {
     let record = open(&directory);
     record.keep(&entry("web/app1", true, "up"), true).expect("kept");
     std::os::unix::fs::chown(only_file(&directory), Some(NOBODY), None).expect("root may give it away");
-    let (entries, ignored) = record.entries(&identity());
+    let (entries, ignored) = record.entries(&identity(), "edge");
     assert!(entries.is_empty());
     assert!(ignored[0].ends_with("ignored: not a file of ours"), "{ignored:?}");
 }
@@ -278,7 +292,7 @@ fn an_entry_behind_a_link_is_ignored_however_right_it_is() {
     fs::copy(&file, &moved).expect("copied");
     fs::remove_file(&file).expect("ours");
     std::os::unix::fs::symlink(moved, file).expect("linked");
-    let (entries, ignored) = record.entries(&identity());
+    let (entries, ignored) = record.entries(&identity(), "edge");
     assert!(entries.is_empty(), "{entries:?}");
     assert_eq!(ignored.len(), 1, "{ignored:?}");
 }
@@ -287,7 +301,7 @@ fn an_entry_behind_a_link_is_ignored_however_right_it_is() {
 fn what_was_not_seen_in_rotation_does_not_replace_how_it_was_when_it_was_taken_out() {
     let directory = tempfile::tempdir().expect("a directory");
     let record = open(&directory);
-    let on_record = || record.entries(&identity()).0;
+    let on_record = || record.entries(&identity(), "edge").0;
     record.keep(&entry("PUT /w", true, "7"), false).expect("kept");
     // A second stop finds the weight that the first has set.
     record.keep(&entry("PUT /w", true, "0"), false).expect("kept");
@@ -312,4 +326,58 @@ fn a_damaged_file_in_the_way_is_told_of_when_it_is_replaced() {
         "{ignored:?}"
     );
     assert_eq!(record.keep(&kept, true).expect("kept"), Vec::<String>::new());
+}
+
+#[test]
+fn sections_that_share_an_endpoint_each_have_their_own() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let record = open(&directory);
+    let other = Entry {
+        section: "other".to_owned(),
+        ..entry("web/app2", true, "up")
+    };
+    record.keep(&entry("web/app1", true, "up"), true).expect("kept");
+    record.keep(&other, true).expect("kept");
+    assert_eq!(
+        record.entries(&identity(), "edge").0,
+        [entry("web/app1", true, "up")]
+    );
+    assert_eq!(record.entries(&identity(), "other").0, [other]);
+}
+
+#[test]
+fn what_lasts_goes_to_the_lasting_place_and_is_nobody_elses_to_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let places = Places::at(&directory.path().join("run"), &directory.path().join("var"));
+    let record = Record {
+        places,
+        scope: "web".to_owned(),
+    };
+    record.keep(&entry("web/app1", true, "up"), true).expect("kept");
+    let files = |place: &str| -> Vec<_> {
+        let files = fs::read_dir(directory.path().join(place))
+            .into_iter()
+            .flatten()
+            .flatten();
+        files
+            .filter(|file| file.path().extension().is_some_and(|kind| kind == "json"))
+            .collect()
+    };
+    assert_eq!((files("run").len(), files("var").len()), (1, 0));
+    let lasting = Entry {
+        lasting: true,
+        ..entry("web/app1", true, "up")
+    };
+    record.keep(&lasting, true).expect("kept");
+    assert_eq!((files("run").len(), files("var").len()), (0, 1));
+    let mode = files("var")[0]
+        .metadata()
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // Another stop without it changes nothing about that.
+    record.keep(&entry("web/app1", true, "up"), true).expect("kept");
+    assert_eq!(record.entries(&identity(), "edge").0, [lasting]);
 }

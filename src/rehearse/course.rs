@@ -15,10 +15,9 @@ use super::{Deeds, Phase, Recorder, Unit, all_is_well};
 use crate::budget::Deadline;
 use crate::engine::{self, Evidence, Ledger, Plan, Return, Run, Standing, Waiting, ports_in_words};
 use crate::evidence;
-use crate::main_process;
 use crate::record::Record;
 use crate::report::narrator::Narrator;
-use crate::service_manager::Asked;
+use crate::service_manager::{self, PATIENCE};
 
 /// How often to look for what has to come true.
 const LOOK: Duration = Duration::from_millis(10);
@@ -317,9 +316,9 @@ impl Course {
     /// The service's process now: a restart gives it another one, which may have a network of its own.
     async fn main_pid(&self) -> Option<u32> {
         let service = self.means.service.clone()?;
-        let asked = move || main_process::application(&Asked::NotInUnit, Some(&service));
-        let application = tokio::task::spawn_blocking(asked).await.ok()?;
-        main_process::pid(application)
+        let asked = move || service_manager::Unit::describe(&service, std::time::Instant::now() + PATIENCE);
+        let unit = tokio::task::spawn_blocking(asked).await.ok()?;
+        unit.ok()?.main_pid
     }
 
     /// A run of the engine, and who tells of it.

@@ -54,16 +54,19 @@ fn recordable(record: &Record) -> Result<(), Refusal> {
         endpoint: "nowhere".to_owned(),
     };
     let target = Target::new("a trial");
-    let kept = record.keep(&Entry {
+    let trial = Entry {
         provider: nobody.provider.to_owned(),
         endpoint: nobody.endpoint.clone(),
         target: target.to_string(),
         scope: record.scope().to_owned(),
+        section: "rehearse".to_owned(),
         by_us: true,
         kept_out: false,
+        lasting: false,
         before: Value::Null,
-    });
-    kept.and_then(|()| record.forget(&nobody, &target)).map_err(|error| {
+    };
+    let kept = record.keep(&trial, true);
+    kept.and_then(|_| record.forget(&nobody, &target)).map_err(|error| {
         Refusal::Unfit(format!(
             "how this host was cannot be recorded, so nothing could bring it back after a crash: {error}; run this as \
              root, or name a folder with --state-dir"

@@ -68,7 +68,7 @@ macro_rules! say {
     ($level:ident, $member:expr, $($message:tt)+) => {
         tracing::$level!(
             load_balancer = $member.name.as_str(),
-            entry = $member.target.as_deref().unwrap_or_default(),
+            target = $member.target.as_deref().unwrap_or_default(),
             endpoint = $member.endpoint.as_str(),
             outcome = $member.outcome(),
             in_flight = $member.in_flight,

@@ -86,6 +86,8 @@ pub struct Schedule {
     /// Short, so that one lost packet does not eat the budget, and long enough for an answer that is only slow:
     /// a verb that is given up half way may have to be asked again.
     pub attempt: Duration,
+    /// What [`crate::Terms::min_wait`] is taken for where the terms cannot be had.
+    pub floor: Duration,
     /// How often [`LoadBalancer::look`] may be called.
     pub pace: Pace,
 }

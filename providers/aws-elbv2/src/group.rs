@@ -158,7 +158,12 @@ impl LoadBalancer for Group {
     }
 
     fn schedule(&self) -> Schedule {
-        let first = match &self.known().learned {
+        let known = self.known().learned.clone();
+        // Whose kind is not known is taken for the slowest.
+        let known_floor = known
+            .as_ref()
+            .map_or(kind::Kind::Network.floor(), |learned| learned.floor);
+        let first = match &known {
             // One look more, and at once: it is what tells that quiet connections are no evidence.
             Some(learned) if learned.unseen => Duration::ZERO,
             Some(learned) => learned.floor + AFTER_FLOOR,
@@ -168,6 +173,7 @@ impl LoadBalancer for Group {
             firm_after: None,
             cut: false,
             attempt: ATTEMPT,
+            floor: known_floor,
             pace: Pace {
                 first,
                 // Only the host's own connections show an early end; AWS shows the end of the delay.

@@ -260,6 +260,7 @@ impl LoadBalancer for Haproxy {
             firm_after: self.maint_after,
             cut: self.shutdown_sessions,
             attempt: ATTEMPT,
+            floor: Duration::ZERO,
             pace: self.pace,
         }
     }

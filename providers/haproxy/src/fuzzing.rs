@@ -32,7 +32,7 @@ pub fn answer(bytes: &[u8]) {
             .iter()
             .find(|stat| stat.backend == row.backend && stat.server == row.server)
             .map(Stat::new);
-        let view = entry.view(true);
+        let view = entry.view();
         assert!(
             !entry.admin.is_out() || !view.rotation.may_route(),
             "what was taken out is out: {view:?}"

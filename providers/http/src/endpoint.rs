@@ -236,6 +236,7 @@ impl LoadBalancer for Endpoint {
             firm_after: None,
             cut: false,
             attempt: self.attempt,
+            floor: Duration::ZERO,
             pace: PACE,
         }
     }

@@ -58,7 +58,7 @@ async fn a_refusal_says_who_what_why_and_what_to_do() {
     let long = failure("PUT", Reply::new(500, "x".repeat(5000)), "")
         .await
         .to_string();
-    assert!(long.chars().count() < 300, "{long}");
+    assert!(long.chars().count() < 350, "{long}");
 }
 
 #[tokio::test]

@@ -40,6 +40,9 @@ pub fn template(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (template, value) = text.split_once('\n').unwrap_or((&text, ""));
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    if template.contains(SECRET) || value.to_string().contains(SECRET) {
+        return; // shown for another reason
+    }
     let values = values(value);
 
     // A value never gets out of the place where it stands.

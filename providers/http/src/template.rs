@@ -246,7 +246,8 @@ fn is_host(text: &str) -> bool {
         Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
         None => !host.is_empty() && host.chars().all(of_host),
     };
-    host_is_one && port.parse::<u16>().is_ok()
+    // A number with a sign is a number, and no port.
+    host_is_one && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
 }
 
 /// Whether a position in a JSON text is within the quotes of a string.
@@ -310,7 +311,9 @@ mod tests {
         for host in ["lb.example:8080", "10.0.0.5:80", "[fd00::1]:80", "lb_1"] {
             assert_eq!(render("{id}", Place::Authority, host).expect("a host"), host);
         }
-        for other in ["lb:", "lb:port", "a:b:80", "lb@x", "lb/x", "", "[lb]:80"] {
+        for other in [
+            "lb:", "lb:port", "lb:+80", "a:b:80", "lb@x", "lb/x", "", "[lb]:80",
+        ] {
             assert!(render("{id}", Place::Authority, other).is_err(), "{other}");
         }
         assert_eq!(

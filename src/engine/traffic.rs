@@ -26,6 +26,7 @@ struct Sight {
 #[derive(Debug, Clone, Copy)]
 struct Port {
     in_flight: u64,
+    undecidable: u64,
     /// The first of the looks since the last busy one: what came between the two is not known.
     quiet_since: Instant,
     listening: bool,
@@ -69,6 +70,18 @@ impl Traffic {
             .iter()
             .map(|port| sight.ports.get(port).map(|port| port.in_flight))
             .sum()
+    }
+
+    /// Whether a look no older than `since` has seen nothing in flight on these ports, but for connections of which it
+    /// cannot be told any more.
+    #[must_use]
+    pub fn nothing_certain(&self, ports: &BTreeSet<u16>, since: Instant) -> bool {
+        let sight = self.sight.borrow();
+        let none = |port: &u16| {
+            let port = sight.ports.get(port);
+            port.is_some_and(|port| port.in_flight <= port.undecidable)
+        };
+        sight.looked_at >= Some(since) && ports.iter().all(none)
     }
 
     /// Since when nothing has been in flight on these ports; `None` while something is, or that is not
@@ -142,6 +155,7 @@ async fn run(
                     for (port, traffic) in traffic {
                         let entry = sight.ports.entry(port).or_insert(Port {
                             in_flight: 0,
+                            undecidable: 0,
                             quiet_since: now,
                             listening: false,
                         });
@@ -150,6 +164,7 @@ async fn run(
                             entry.quiet_since = now;
                         }
                         entry.in_flight = traffic.in_flight;
+                        entry.undecidable = traffic.undecidable;
                     }
                 }
                 Err(error) => sight.blind = Some(error.to_string()),

@@ -56,8 +56,11 @@ struct Drain<'a> {
     told_nothing: bool,
     /// What a look costs the load balancer at most.
     cost: Duration,
-    looked: Instant,
     next_look: Instant,
+    /// By how much the next look has been brought forward, if it has.
+    ahead: Option<Duration>,
+    /// The look after such a one comes later by as much, and none is brought forward until then.
+    makes_up: bool,
 }
 
 /// Waits until the entry has drained. Does not end otherwise: the engine drops it at the budget's end.
@@ -95,8 +98,9 @@ pub(super) async fn wait(entry: &Entry<'_>, target: &Target, view: View, out: In
         told_blind: false,
         told_nothing: false,
         cost: Duration::from_secs(1),
-        looked: out,
         next_look: out + schedule.pace.first,
+        ahead: None,
+        makes_up: false,
     };
     drain.saw(&view);
     // Nothing can be in flight behind a dead process, and nobody is left to wait for.
@@ -235,8 +239,10 @@ impl Drain<'_> {
     /// since it came down to nothing.
     fn contradicted(&self) -> bool {
         let traffic = &self.entry.run.traffic;
-        let agrees = traffic.in_flight(&self.ports) == Some(0) && traffic.looked_at() >= Some(self.zero_at);
-        self.partial && !self.ports.is_empty() && traffic.blind().is_none() && !agrees
+        self.partial
+            && !self.ports.is_empty()
+            && traffic.blind().is_none()
+            && !traffic.nothing_certain(&self.ports, self.zero_at)
     }
 
     /// Whether the load balancer counts nothing, this host's connections do not agree, and a look soon may settle it.
@@ -295,15 +301,18 @@ impl Drain<'_> {
     }
 
     /// The moment this host's connections fall silent is the moment to ask a load balancer that counts for
-    /// itself.
+    /// itself. The look is brought forward, and the next one makes up for it: however often they fall silent,
+    /// looks take no more than their share.
     fn heed_connections(&mut self) {
         let here = self.entry.run.traffic.in_flight(&self.ports);
-        let tells = self.reported.is_some() || self.undrained;
-        if here == Some(0) && self.here.is_some_and(|before| before > 0) && tells {
-            // Not sooner than its share of time allows, however often that happens.
-            self.next_look = self.next_look.min(self.looked + self.share());
-        }
+        let silent = here == Some(0) && self.here.is_some_and(|before| before > 0);
         self.here = here;
+        let tells = self.reported.is_some() || self.undrained;
+        if silent && tells && self.ahead.is_none() && !self.makes_up {
+            let now = Instant::now();
+            self.ahead = Some(self.next_look.saturating_duration_since(now));
+            self.next_look = now;
+        }
     }
 
     /// When something may have changed without anybody telling us.
@@ -401,7 +410,6 @@ impl Drain<'_> {
         // On a busy host most of what a look took was our own waiting for a processor; the quickest of the last
         // looks comes nearest to what it cost the load balancer.
         self.cost = begun.elapsed().min(self.cost.mul_f64(1.25));
-        self.looked = Instant::now();
         match looked {
             Ok(view) if view.rotation.may_route() => self.take_out_again(&view).await,
             Ok(view) => {
@@ -410,7 +418,9 @@ impl Drain<'_> {
                     self.is_out_again();
                 }
                 self.saw(&view);
-                self.next_look = Instant::now() + self.pause();
+                let ahead = self.ahead.take();
+                self.makes_up = ahead.is_some();
+                self.next_look = Instant::now() + self.pause() + ahead.unwrap_or_default();
             }
             Err(error) => self.lose_sight(&error),
         }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::exchange::Standing;
+use super::exchange::{SETTLED_MS, Standing};
 use super::tcp_info::TcpInfo;
 
 /// The states of a TCP socket that matter here, with the kernel's numbers (`include/net/tcp_states.h`).
@@ -108,6 +108,14 @@ pub struct Connection {
     pub last_moved: Option<Duration>,
     /// Whether it waits in a listener's backlog to be accepted.
     pub(super) unaccepted: bool,
+}
+
+impl Connection {
+    /// Whether it has stood still for so long that its standing is as clear as it will get.
+    pub(super) fn has_settled(&self) -> bool {
+        self.last_moved
+            .is_some_and(|age| age >= Duration::from_millis(SETTLED_MS.into()))
+    }
 }
 
 impl Socket {

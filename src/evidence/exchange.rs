@@ -10,7 +10,7 @@ use super::tcp_info::TcpInfo;
 
 /// The age in milliseconds at which our kernel has acknowledged what it received for certain: it waits up to
 /// 200 ms (`TCP_DELACK_MAX`); the rest is for a timer that runs late on a loaded machine.
-const SETTLED_MS: u32 = 400;
+pub(super) const SETTLED_MS: u32 = 400;
 
 /// The silence in milliseconds after which keep-alive probes can be sent and acknowledged, which means nothing.
 /// `TCP_KEEPIDLE` is in whole seconds.

@@ -59,6 +59,9 @@ pub struct Traffic {
     /// Connections with an unanswered request, with an answer or upload that moved since the look before,
     /// or of which that cannot be ruled out. An idle keep-alive connection is none of these.
     pub in_flight: u64,
+    /// Those of them of which it cannot be told, and never will be as long as nothing moves: request and answer came
+    /// at one moment, too long ago to see what the kernel did afterwards.
+    pub undecidable: u64,
     /// How long ago a byte last moved on any connection that is open now. `None`: on none of them, ever.
     pub last_moved: Option<Duration>,
     /// Whether something listens there, on whatever address.

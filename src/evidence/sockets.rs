@@ -201,7 +201,10 @@ impl Survey {
                 Verdict::InFlight(_) if connection.unaccepted => {
                     *unaccepted.entry(connection.local_port).or_default() += 1;
                 }
-                Verdict::InFlight(_) => on_port.in_flight += 1,
+                Verdict::InFlight(reason) => {
+                    on_port.in_flight += 1;
+                    on_port.undecidable += u64::from(reason == Reason::Undecided && connection.has_settled());
+                }
             }
         }
         for (port, on_port) in &mut traffic {

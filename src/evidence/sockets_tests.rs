@@ -64,6 +64,24 @@ fn another_port_is_another_matter() {
     assert_eq!(in_flight(vec![elsewhere], 0), 0);
 }
 
+#[test]
+fn what_has_settled_and_is_not_decided_is_told_from_what_may_still_be() {
+    let tie = |age| Connection {
+        last_moved: Some(Duration::from_millis(age)),
+        ..connection(Verdict::InFlight(Reason::Undecided), false)
+    };
+    let unanswered = Connection {
+        last_moved: Some(Duration::from_secs(9)),
+        ..connection(Verdict::InFlight(Reason::Unanswered), false)
+    };
+    let survey = Survey {
+        connections: vec![tie(300), tie(500), unanswered],
+        backlog: BTreeMap::new(),
+    };
+    let seen = survey.traffic(&BTreeSet::from([PORT]))[&PORT];
+    assert_eq!((seen.in_flight, seen.undecidable), (3, 1));
+}
+
 /// In flight on this port, once that is the number; else what it still is.
 fn settles(evidence: &mut SocketEvidence, port: u16, expected: u64) -> u64 {
     let end = Instant::now() + Duration::from_secs(10);

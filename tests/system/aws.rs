@@ -63,7 +63,7 @@ fn a_service_stops_in_time_and_nobody_loses_a_request() {
             ],
             &[
                 "aws-elbv2: its deregistration delay of 300 s is longer than the budget; requests of more than 28 s \
-                 would be cut (raise TimeoutStopSec= or lower the delay)",
+                 would be cut (raise TimeoutStopSec= of app1.service or lower the delay)",
             ],
             &[
                 "aws-elbv2: drained after ",

@@ -207,7 +207,7 @@ fn a_network_load_balancer_whose_floor_does_not_fit() {
     let ended = scene.leave_knowing(&arn, &["--strict"]);
     ended.assert_code(75);
     let told = "its changes need 120 s to take effect and 3 s are left; requests may still arrive when the service stops \
-                (raise TimeoutStopSec=)";
+                (give a larger --budget)";
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
     let verdict = ended.stderr.lines().last().expect("a verdict");
     assert!(

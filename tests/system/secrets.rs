@@ -129,13 +129,12 @@ fn in_no_output_of_any_command() {
 }
 
 #[test]
-fn in_no_unit_and_no_page_of_a_rehearsal() {
+fn in_no_unit_and_no_refusal_of_a_rehearsal() {
     let network = Network::new();
     let server = echo(&network, 200);
     let folder = configuration(&server.url());
     let config = folder.path().join("lb-drain.toml").display().to_string();
     let state = folder.path().join("state").display().to_string();
-    let page = folder.path().join("page.html");
     let url = format!("{}/?key={OPTION}", server.url());
     let header = format!("X-Token: {OPTION}");
     let mut variables = VARIABLES.to_vec();
@@ -150,12 +149,10 @@ fn in_no_unit_and_no_page_of_a_rehearsal() {
         "--budget",
         "700ms",
     ];
-    let report = ["--report", &page.display().to_string()].map(str::to_owned);
-    let report = report.each_ref().map(String::as_str);
     let common = ["-c", &config, "--state-dir", &state];
     for arguments in [
         [&["unit", "web"] as &[&str], &common[..2]].concat(),
-        [&rehearse as &[&str], &report, &common].concat(),
+        [&rehearse as &[&str], &common].concat(),
         [&rehearse as &[&str], &["--output", "json"], &common].concat(),
     ] {
         let ended = lb_drain_with(&network, &variables, &arguments).wait();
@@ -163,7 +160,6 @@ fn in_no_unit_and_no_page_of_a_rehearsal() {
         assert!(!text.is_empty(), "{arguments:?} says something");
         assert_no_secret(&text, &format!("{arguments:?}"));
     }
-    assert_no_secret(&fs::read_to_string(&page).expect("a page"), "the page");
 }
 
 #[test]

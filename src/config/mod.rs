@@ -167,19 +167,14 @@ impl Settings {
     /// Whether any load balancer is spoken to by the network.
     #[must_use]
     pub fn by_network(&self) -> bool {
-        !self.plans.iter().all(by_socket)
+        !self.plans.iter().all(|plan| plan.balancer.identity().is_socket())
     }
 
     /// Whether any load balancer is spoken to by a unix socket.
     #[must_use]
     pub fn by_socket(&self) -> bool {
-        self.plans.iter().any(by_socket)
+        self.plans.iter().any(|plan| plan.balancer.identity().is_socket())
     }
-}
-
-fn by_socket(plan: &Plan) -> bool {
-    let endpoint = &plan.balancer.identity().endpoint;
-    endpoint.starts_with('/') || endpoint.starts_with("unix:")
 }
 
 /// What everybody on this host can read in a configuration file, and should not: a sentence.

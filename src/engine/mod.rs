@@ -54,11 +54,24 @@ where
 {
     let mut tasks = JoinSet::new();
     let mut numbers = HashMap::new();
-    for (balancer, plan) in plans.into_iter().enumerate() {
-        let number = run.ledger.add(placeholder(&plan, balancer));
-        numbers.insert(tasks.spawn(task(run.clone(), plan, number)).id(), number);
-    }
+    let mut plans: Vec<(usize, Plan)> = plans
+        .into_iter()
+        .enumerate()
+        .map(|(balancer, plan)| (run.ledger.add(placeholder(&plan, balancer)), plan))
+        .collect();
+    // Sockets answer at once.
+    plans.sort_by_key(|(_, plan)| !plan.balancer.identity().is_socket());
+    // All are counted before the first begins, which may have ended before the last does.
+    let ready: Vec<_> = plans
+        .into_iter()
+        .map(|(number, plan)| (number, task(run.clone(), plan, number)))
+        .collect();
     let all = async {
+        for (number, task) in ready {
+            numbers.insert(tasks.spawn(task).id(), number);
+            // Each begins, and whoever has been answered goes on, before the next: to connect to a hundred takes time.
+            tokio::task::yield_now().await;
+        }
         while let Some(ended) = tasks.join_next_with_id().await {
             // A mistake of ours in one provider leaves its entries where they stand; the others go on.
             if let Err(panic) = ended

@@ -133,7 +133,7 @@ impl Drain<'_> {
                 self.take_firm().await;
             } else if self.wants_cut() {
                 self.cut_what_is_left().await;
-            } else if Instant::now() >= self.next_look {
+            } else if Instant::now() >= self.next_look && !self.awaits_a_look_here() {
                 self.look().await;
             } else {
                 if self.needs_a_look() {
@@ -245,6 +245,12 @@ impl Drain<'_> {
             && !traffic.nothing_certain(&self.ports, self.zero_at)
     }
 
+    /// Whether all that is missing is a look at this host's connections: no reason to ask the load balancer again.
+    fn awaits_a_look_here(&self) -> bool {
+        let looked_at = self.entry.run.traffic.looked_at();
+        self.reported == Some(0) && self.contradicted() && looked_at < Some(self.zero_at)
+    }
+
     /// Whether the load balancer counts nothing, this host's connections do not agree, and a look soon may settle it.
     fn doubts(&self) -> bool {
         self.reported == Some(0) && self.doubt < LONGEST_DOUBT && self.contradicted()
@@ -317,7 +323,10 @@ impl Drain<'_> {
 
     /// When something may have changed without anybody telling us.
     fn wake(&self) -> Instant {
-        let mut wake = self.next_look;
+        let mut wake = match self.awaits_a_look_here() {
+            true => Instant::now() + LONGEST_DOUBT,
+            false => self.next_look,
+        };
         let mut at = |time: Instant| {
             if time > Instant::now() {
                 wake = wake.min(time);

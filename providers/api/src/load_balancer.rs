@@ -66,6 +66,14 @@ pub struct Identity {
     pub endpoint: String,
 }
 
+impl Identity {
+    /// Whether it is spoken to by a unix socket: at once, or not at all.
+    #[must_use]
+    pub fn is_socket(&self) -> bool {
+        self.endpoint.starts_with('/') || self.endpoint.starts_with("unix:")
+    }
+}
+
 /// How firmly an entry is taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Firmness {

@@ -1,6 +1,7 @@
 //! Connections: over TCP, through a proxy, over a unix socket.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -56,17 +57,18 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// The clients for plain http, for all sections: what tells them apart is the way, the limit and the patience.
+static PLAIN: Mutex<BTreeMap<(Route, Duration, Duration), Client>> = Mutex::new(BTreeMap::new());
+
 /// The HTTP clients of one section, made when they are first needed.
 #[derive(Debug)]
 pub(crate) struct Clients {
     tls: Tls,
     limit: Duration,
     patience: Mutex<Duration>,
-    made: Mutex<BTreeMap<Kind, Client>>,
+    /// Those that speak TLS, by the way and the patience: the section has its own authorities and certificates.
+    secure: Mutex<BTreeMap<(Route, Duration), Client>>,
 }
-
-/// What tells clients apart: the way, whether TLS is spoken on it, and the patience with connecting.
-type Kind = (Route, bool, Duration);
 
 impl Clients {
     /// `limit` is for one whole request.
@@ -75,7 +77,7 @@ impl Clients {
             tls,
             limit,
             patience: Mutex::new(CONNECT.min(longest(limit))),
-            made: Mutex::default(),
+            secure: Mutex::default(),
         }
     }
 
@@ -105,23 +107,43 @@ impl Clients {
         let secure = |url: &Url| url.scheme() == "https";
         let https = secure(url) || (*route == Route::Proxy && proxy(url).is_some_and(|proxy| secure(&proxy)));
         let patience = *self.patience.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (route.clone(), https, patience);
-        // A panic while the lock was held leaves a map of whole clients behind.
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = made.get(&key) {
-            return Ok(client.clone());
+        // A panic while a lock was held leaves a map of whole clients behind.
+        if https {
+            let mut secure = self.secure.lock().unwrap_or_else(PoisonError::into_inner);
+            let make = || build(route, self.tls.config()?, self.limit, patience);
+            return the_one(&mut secure, (route.clone(), patience), make);
         }
-        let tls = if https { self.tls.config()? } else { Tls::none()? };
-        let builder = bare(self.limit, patience).tls_backend_preconfigured(tls);
-        let builder = match route {
-            Route::Direct => builder.no_proxy(),
-            Route::Proxy => builder,
-            Route::Unix(path) => builder.no_proxy().unix_socket(path.as_path()),
-        };
-        let client = builder.build().map_err(|error| crate::failure::cause(&error))?;
-        made.insert(key, client.clone());
-        Ok(client)
+        let mut plain = PLAIN.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || build(route, Tls::none()?, self.limit, patience);
+        the_one(&mut plain, (route.clone(), self.limit, patience), make)
     }
+}
+
+/// The client of this key, made where there is none yet.
+fn the_one<K: Ord>(
+    made: &mut BTreeMap<K, Client>,
+    key: K,
+    make: impl FnOnce() -> Result<Client, String>,
+) -> Result<Client, String> {
+    match made.entry(key) {
+        Entry::Occupied(there) => Ok(there.get().clone()),
+        Entry::Vacant(place) => Ok(place.insert(make()?).clone()),
+    }
+}
+
+fn build(
+    route: &Route,
+    tls: rustls::ClientConfig,
+    limit: Duration,
+    patience: Duration,
+) -> Result<Client, String> {
+    let builder = bare(limit, patience).tls_backend_preconfigured(tls);
+    let builder = match route {
+        Route::Direct => builder.no_proxy(),
+        Route::Proxy => builder,
+        Route::Unix(path) => builder.no_proxy().unix_socket(path.as_path()),
+    };
+    builder.build().map_err(|error| crate::failure::cause(&error))
 }
 
 /// A client for plain http, past every proxy.

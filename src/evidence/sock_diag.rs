@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -27,7 +28,8 @@ const ATTEMPTS: u32 = 3;
 ///
 /// What forbids it: a sandbox, a seccomp filter, a kernel without it.
 pub(super) fn probe() -> io::Result<()> {
-    dump(&[State::Listen], &[0], &mut |_| {})
+    // Of no state, so no table is gone through.
+    dump(&[], &[0], &mut |_| {})
 }
 
 /// Hands every socket in one of these states on one of these local ports to `each`, both address families. A socket
@@ -91,11 +93,12 @@ impl Endings {
     ///
     /// Where what the kernel tells cannot be read.
     pub(super) fn read(&self, each: &mut dyn FnMut(Socket)) -> io::Result<()> {
-        let mut buffer = vec![0; DATAGRAM];
+        let mut buffer = Vec::with_capacity(DATAGRAM);
         loop {
-            match rustix::net::recv(&self.0, &mut buffer[..], RecvFlags::empty()) {
-                Ok((received, _)) => {
-                    wire::read(&buffer[..received], 0, each)?;
+            buffer.clear();
+            match rustix::net::recv(&self.0, spare_capacity(&mut buffer), RecvFlags::empty()) {
+                Ok(_) => {
+                    wire::read(&buffer, 0, each)?;
                 }
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::NOBUFS | Errno::INTR) => {}
@@ -113,10 +116,12 @@ fn exchange(
     each: &mut dyn FnMut(Socket),
 ) -> io::Result<()> {
     rustix::net::send(netlink, request, SendFlags::empty())?;
-    let mut buffer = vec![0; DATAGRAM];
+    // Memory that is not written is never touched: on most hosts the answer is short.
+    let mut buffer = Vec::with_capacity(DATAGRAM);
     loop {
-        let (received, length) = rustix::net::recv(netlink, &mut buffer[..], RecvFlags::TRUNC)?;
-        let datagram = buffer.get(..length).filter(|_| received == length && length > 0);
+        buffer.clear();
+        let (received, length) = rustix::net::recv(netlink, spare_capacity(&mut buffer), RecvFlags::TRUNC)?;
+        let datagram = Some(buffer.as_slice()).filter(|_| received == length && length > 0);
         let datagram = datagram.ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::InvalidData,

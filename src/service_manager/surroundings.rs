@@ -1,6 +1,7 @@
 //! What a process can know of who runs it without asking: its environment and `/proc`.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Signs of a service manager, as systemd.exec(5) describes them.
@@ -24,8 +25,10 @@ impl Surroundings {
     /// Those of this process.
     #[must_use]
     pub fn of_this_process() -> Self {
-        let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        Self::from(|name| std::env::var(name).ok(), &groups)
+        // Read once: a process stays in the group that it was started in.
+        static GROUPS: LazyLock<String> =
+            LazyLock::new(|| std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default());
+        Self::from(|name| std::env::var(name).ok(), &GROUPS)
     }
 
     fn from(variable: impl Fn(&str) -> Option<String>, groups: &str) -> Self {

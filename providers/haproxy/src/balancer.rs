@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::command::{Command, Server, State};
 use crate::endpoint::Endpoint;
 use crate::entry::{Count, Entry, Own, Stat};
+use crate::recent::Recent;
 use crate::restore::{self, Before};
 
 /// HAProxy answers in a fraction of a millisecond, and counts: while little is in flight, the end is seen
@@ -49,6 +50,7 @@ pub(crate) struct Haproxy {
     process: Process,
     /// What has been put in maintenance, and is to be found there.
     in_maint: Mutex<BTreeSet<Target>>,
+    recent: Recent,
 }
 
 /// Which servers stand for this host.
@@ -100,6 +102,7 @@ impl Haproxy {
             shutdown_sessions,
             process: Process::default(),
             in_maint: Mutex::default(),
+            recent: Recent::default(),
         }
     }
 
@@ -161,28 +164,9 @@ impl Haproxy {
         let mut all = Vec::with_capacity(targets.len());
         for targets in targets.chunks(SERVERS_AT_ONCE) {
             let servers = targets.iter().map(server).collect::<Result<Vec<_>>>()?;
-            let mut commands = vec![Command::ShowProc, Command::ShowInfo];
-            for server in &servers {
-                if !commands.contains(&Command::ShowState(Some(server.backend))) {
-                    commands.push(Command::ShowState(Some(server.backend)));
-                    commands.push(Command::ShowStat(server.backend));
-                }
-            }
             let mut seen = self
                 .client
-                .read(&commands, |answer| {
-                    let count = self.process.count(answer);
-                    let mut seen: Vec<Seen> = servers
-                        .iter()
-                        .map(|&server| see(answer, server, &self.own))
-                        .collect();
-                    for seen in &mut seen {
-                        if let Seen::Entry(entry) = seen {
-                            entry.count = count;
-                        }
-                    }
-                    seen
-                })
+                .read(&questions(&servers), |answer| self.answers(answer, &servers))
                 .await?;
             for (server, seen) in servers.iter().zip(&mut seen) {
                 if let Seen::Entry(entry) = seen {
@@ -192,6 +176,21 @@ impl Haproxy {
             all.append(&mut seen);
         }
         Ok(all)
+    }
+
+    /// What an answer says of these servers.
+    fn answers(&self, answer: &Answer<'_>, servers: &[Server<'_>]) -> Vec<Seen> {
+        let count = self.process.count(answer);
+        let mut seen: Vec<Seen> = servers
+            .iter()
+            .map(|&server| see(answer, server, &self.own))
+            .collect();
+        for seen in &mut seen {
+            if let Seen::Entry(entry) = seen {
+                entry.count = count;
+            }
+        }
+        seen
     }
 
     /// Looks for statistics that are not shown under the backend's name: up to HAProxy 3.2 a frontend may bear
@@ -270,9 +269,13 @@ impl LoadBalancer for Haproxy {
         let seen = self.see(&targets).await?;
         let mut found = Vec::with_capacity(targets.len());
         for (target, seen) in targets.into_iter().zip(seen) {
-            let view = match &seen {
-                Seen::Entry(entry) => Ok(entry.view()),
-                absent => Err(self.absent(server(&target)?, absent).await),
+            let view = match seen {
+                Seen::Entry(entry) => {
+                    let view = entry.view();
+                    self.recent.note(&target, entry);
+                    Ok(view)
+                }
+                absent => Err(self.absent(server(&target)?, &absent).await),
             };
             found.push(Found { target, view });
         }
@@ -280,8 +283,11 @@ impl LoadBalancer for Haproxy {
     }
 
     async fn look(&self, target: &Target) -> Result<View> {
-        let seen = self.see(std::slice::from_ref(target)).await?;
-        match seen.into_iter().next() {
+        let seen = match self.recent.take(target) {
+            Some(entry) => Some(Seen::Entry(entry)),
+            None => self.see(std::slice::from_ref(target)).await?.pop(),
+        };
+        match seen {
             Some(Seen::Entry(mut entry)) => {
                 // An agent that says `drain` takes it out of maintenance, and sticky traffic comes back. For who
                 // asked for maintenance that is in rotation, and so it is put on record.
@@ -310,9 +316,12 @@ impl LoadBalancer for Haproxy {
     }
 
     async fn deregister(&self, target: &Target, firmness: Firmness) -> Result<()> {
-        // `state drain` would take a server out of maintenance, so its state is read first, and anew each
-        // time: between two tries somebody may have put it there.
-        let admin = self.state(target).await?.admin;
+        // `state drain` would take a server out of maintenance, so its state is read first, and anew where that is
+        // more than a moment ago: between two tries somebody may have put it there.
+        let admin = match self.recent.take(target) {
+            Some(entry) => entry.admin,
+            None => self.state(target).await?.admin,
+        };
         // Whoever asked for maintenance once is not served by less.
         let firm = firmness == Firmness::Firm || self.in_maint().contains(target);
         let state = match firm {
@@ -320,9 +329,17 @@ impl LoadBalancer for Haproxy {
             true => Some(State::Maint).filter(|_| !admin.in_maint()),
         };
         if let Some(state) = state {
-            self.client
-                .write(Command::SetState(server(target)?, state))
-                .await?;
+            let server = server(target)?;
+            let change = Command::SetState(server, state);
+            let read_back = questions(&[server]);
+            let answers = |answer: &Answer<'_>| self.answers(answer, &[server]);
+            let mut seen = self.client.change(change, &read_back, answers).await?;
+            // Without its statistics there is more to ask.
+            if let Some(Seen::Entry(entry)) = seen.pop()
+                && entry.stat.is_some()
+            {
+                self.recent.note(target, entry);
+            }
         }
         if firm {
             self.in_maint().insert(target.clone());
@@ -424,6 +441,18 @@ impl Process {
             None => Count::Partial,
         }
     }
+}
+
+/// What is asked about servers: states, statistics, and how far these are to be believed.
+fn questions<'a>(servers: &[Server<'a>]) -> Vec<Command<'a>> {
+    let mut commands = vec![Command::ShowProc, Command::ShowInfo];
+    for server in servers {
+        if !commands.contains(&Command::ShowState(Some(server.backend))) {
+            commands.push(Command::ShowState(Some(server.backend)));
+            commands.push(Command::ShowStat(server.backend));
+        }
+    }
+    commands
 }
 
 fn see(answer: &Answer<'_>, server: Server<'_>, own: &Own) -> Seen {

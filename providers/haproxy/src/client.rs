@@ -60,16 +60,45 @@ impl Client {
 
     /// Has a change made.
     pub(crate) async fn write(&self, command: Command<'_>) -> Result<()> {
-        let prefix = match self.is_master.load(Ordering::Relaxed) {
-            true => TO_WORKER,
-            false => "",
-        };
         let commands = Commands {
             all: &[command],
-            prefix,
+            prefix: self.prefix(),
         };
         let text = self.exchange(commands).await?;
-        match answer::refusal(&text) {
+        self.made(commands, &text)
+    }
+
+    /// Has a change made and asks for tables, states among them, on one connection: HAProxy does one after the other.
+    pub(crate) async fn change<T>(
+        &self,
+        change: Command<'_>,
+        then: &[Command<'_>],
+        take: impl Fn(&Answer<'_>) -> T,
+    ) -> Result<T> {
+        let prefix = self.prefix();
+        let all = [&[change], then].concat();
+        let commands = Commands { all: &all, prefix };
+        let text = self.exchange(commands).await?;
+        // A change that is made answers with an empty line.
+        if !text.starts_with('\n') {
+            let all = &[change];
+            self.made(Commands { all, prefix }, &text)?;
+        }
+        let answer = self.parse(commands, &text)?;
+        self.known(commands, &answer)?;
+        Ok(take(&answer))
+    }
+
+    fn prefix(&self) -> &'static str {
+        match self.is_master.load(Ordering::Relaxed) {
+            true => TO_WORKER,
+            false => "",
+        }
+    }
+
+    /// An error where the answer to a change is a refusal.
+    fn made(&self, commands: Commands<'_>, text: &str) -> Result<()> {
+        match answer::refusal(text) {
             // With a static algorithm the weight is that of HAProxy's configuration, and nobody is kept out by it.
             None | Some(Refusal::StaticWeight) => Ok(()),
             Some(refusal) => Err(self.refused(commands, refusal)),

@@ -7,7 +7,7 @@
 //! - [`mod@command`] what may be said, [`mod@table`] and [`mod@answer`] what comes back;
 //! - [`mod@client`] one HAProxy, its failures told so that an operator can act;
 //! - [`mod@entry`] what a server's state means for leaving, [`mod@restore`] how it comes back;
-//! - [`mod@balancer`] the verbs, [`mod@check`] the verb that changes nothing, [`mod@settings`] the
+//! - [`mod@balancer`] the verbs, [`mod@recent`] what one leaves for the next, [`mod@check`] the verb that changes nothing, [`mod@settings`] the
 //!   configuration.
 
 mod answer;
@@ -20,6 +20,7 @@ mod entry;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod recent;
 mod restore;
 mod settings;
 mod table;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 /// A row of `show servers state` (management guide, section 9.3; the columns are those of the server-state
 /// file).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct StateRow<'a> {
     /// The backend's number (`be_id`).
     pub(crate) backend_id: &'a str,

@@ -116,7 +116,7 @@ mod tests {
         Some(Terms {
             min_wait: min.map(Duration::from_secs),
             max_wait: max.map(Duration::from_secs),
-            remark: None,
+            ..Terms::default()
         })
     }
 

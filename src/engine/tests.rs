@@ -34,6 +34,8 @@ fn millis(n: u64) -> Duration {
 enum Act {
     InFlight(Option<u64>),
     PutBack,
+    /// No longer has the entry.
+    Gone,
     Refuse,
     Deny,
     Hang,
@@ -137,6 +139,7 @@ impl Fake {
                 match act {
                     Act::InFlight(number) => state.in_flight = number,
                     Act::PutBack => state.rotation = Rotation::InService,
+                    Act::Gone => state.rotation = Rotation::NotAMember,
                     Act::Undrained(undrained) => state.undrained = undrained,
                     mood => state.mood = mood,
                 }
@@ -584,7 +587,7 @@ async fn without_the_balancers_count_the_hosts_connections_decide_after_the_floo
         terms: Terms {
             min_wait: Some(15 * SECOND),
             max_wait: Some(300 * SECOND),
-            remark: None,
+            ..Terms::default()
         },
         ..Fake::new("a").at(Duration::ZERO, Act::InFlight(None))
     });
@@ -663,9 +666,8 @@ async fn a_balancer_that_dies_while_draining_leaves_it_to_the_hosts_connections(
 async fn the_delay_ends_the_wait_and_requests_left_over_are_not_called_drained() {
     let stage = Stage::new(30 * SECOND);
     let terms = Terms {
-        min_wait: None,
         max_wait: Some(5 * SECOND),
-        remark: None,
+        ..Terms::default()
     };
     let silent = Arc::new(Fake {
         terms: terms.clone(),
@@ -688,6 +690,36 @@ async fn the_delay_ends_the_wait_and_requests_left_over_are_not_called_drained()
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_entry_that_is_gone_ends_the_wait_unless_its_connections_outlive_it() {
+    let stage = Stage::new(30 * SECOND);
+    let gone = |name: &str, outlived| {
+        Arc::new(Fake {
+            terms: Terms {
+                outlived,
+                ..Terms::default()
+            },
+            ..Fake::new(name)
+                .at(Duration::ZERO, Act::InFlight(None))
+                .at(SECOND, Act::Gone)
+        })
+    };
+    let members = stage
+        .deregister(&[&gone("closes", false), &gone("leaves open", true)])
+        .await;
+    assert_eq!(
+        (members[0].standing, members[0].evidence),
+        (Standing::Drained, Some(Evidence::Gone))
+    );
+    assert_eq!(
+        members[1].standing,
+        Standing::Out,
+        "not drained: {:?}",
+        members[1]
+    );
+    assert!(stage.elapsed() > 25 * SECOND, "{:?}", stage.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delay_or_floor_beyond_the_budget_is_said() {
     let stage = Stage::new(10 * SECOND);
     let with = |name: &str, min: Option<Duration>, max| {
@@ -695,7 +727,7 @@ async fn a_delay_or_floor_beyond_the_budget_is_said() {
             terms: Terms {
                 min_wait: min,
                 max_wait: max,
-                remark: None,
+                ..Terms::default()
             },
             ..Fake::new(name).at(Duration::ZERO, Act::InFlight(None))
         })

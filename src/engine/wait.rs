@@ -45,6 +45,8 @@ struct Drain<'a> {
     /// Requests in flight on this host's ports at the look before.
     here: Option<u64>,
     gone: bool,
+    /// Whether its connections may outlive it.
+    outlived: bool,
     /// Put back into rotation behind our back, and not out yet: no evidence counts until it is.
     inside: bool,
     firm: bool,
@@ -87,6 +89,7 @@ pub(super) async fn wait(entry: &Entry<'_>, target: &Target, view: View, out: In
         tells: true,
         here: None,
         gone: false,
+        outlived: false,
         inside: false,
         firm: false,
         firm_at: schedule
@@ -162,6 +165,7 @@ impl Drain<'_> {
             .await;
         let terms = asked.unwrap_or_else(|error| Terms {
             min_wait: Some(self.schedule.floor),
+            outlived: true,
             remark: Some(format!("its delays are not known: {error}")),
             ..Terms::default()
         });
@@ -171,6 +175,7 @@ impl Drain<'_> {
         if let Some(remark) = terms.remark {
             self.entry.tell(&Event::Remark(remark), |_| {});
         }
+        self.outlived = terms.outlived;
         self.floor = plan.min_wait.or(terms.min_wait).unwrap_or_default();
         // Where changes take effect after the delay has passed, the delay proves nothing before that.
         self.delay = plan
@@ -194,7 +199,12 @@ impl Drain<'_> {
 
     /// Whether anything can show that it has drained.
     fn has_evidence(&self) -> bool {
-        self.delay.is_some() || self.reported.is_some() || !self.ports.is_empty() || self.gone
+        self.delay.is_some() || self.reported.is_some() || !self.ports.is_empty() || self.ended()
+    }
+
+    /// Whether the entry is gone, and its connections with it.
+    fn ended(&self) -> bool {
+        self.gone && !self.outlived
     }
 
     /// Says once that only the budget's end will end this.
@@ -291,7 +301,7 @@ impl Drain<'_> {
         if self.inside || now < self.out + self.floor {
             return None;
         }
-        if self.gone {
+        if self.ended() {
             return Some(Evidence::Gone);
         }
         if self.reported == Some(0) && !self.contradicted() {

@@ -97,6 +97,8 @@ pub struct Terms {
     pub min_wait: Option<Duration>,
     /// Its deregistration delay: after this it has closed what was left. `None`: it has no such delay.
     pub max_wait: Option<Duration>,
+    /// Whether connections outlive the membership: that the entry is gone is then no evidence.
+    pub outlived: bool,
     /// Something the operator should know, in a sentence, such as what was skipped and assumed instead.
     pub remark: Option<String>,
 }

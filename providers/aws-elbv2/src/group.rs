@@ -91,23 +91,17 @@ impl Group {
     }
 
     /// The state of registrations that were looked at.
-    async fn shown(&self, seen: &[Seen]) -> View {
+    fn shown(&self, seen: &[Seen]) -> View {
         let mut view = view(seen);
-        let (ours, mut learned) = {
-            let known = self.known();
-            (known.ours, known.learned.clone())
-        };
-        // Gone is no evidence where connections outlive the target: this host's own, or the budget, decide.
-        if view.rotation == Rotation::NotAMember && ours {
-            if learned.is_none() {
-                learned = Some(self.learned().await);
-            }
-            if learned.as_ref().is_some_and(|learned| !learned.closes) {
-                view.rotation = Rotation::Out;
-            }
+        let known = self.known();
+        if let Some(learned) = &known.learned {
+            view.undrained = learned.unseen
+                && match view.rotation {
+                    Rotation::Out => true,
+                    Rotation::NotAMember => known.ours && learned.terms.outlived,
+                    _ => false,
+                };
         }
-        let unseen = learned.is_some_and(|learned| learned.unseen);
-        view.undrained = unseen && view.rotation == Rotation::Out;
         view
     }
 
@@ -233,7 +227,7 @@ impl LoadBalancer for Group {
             Err(failure) => return Err(self.error(failure)),
         };
         self.remember(&seen);
-        Ok(self.shown(&seen).await)
+        Ok(self.shown(&seen))
     }
 
     async fn terms(&self, _: &Target) -> Result<Terms> {

@@ -17,8 +17,6 @@ pub(crate) struct Learned {
     pub(crate) terms: Terms,
     /// How long new requests may still arrive.
     pub(crate) floor: Duration,
-    /// Whether a target that is gone has nothing in flight any more, because its connections were closed.
-    pub(crate) closes: bool,
     /// Whether what is in flight does not show among this host's TCP connections.
     pub(crate) unseen: bool,
     /// Whether AWS has said all of it.
@@ -59,10 +57,10 @@ pub(crate) async fn learn(session: &Session, reference: &Reference) -> Learned {
         terms: Terms {
             min_wait: Some(kind.floor()),
             max_wait: ends.then(|| delay.unwrap_or(DEFAULT_DELAY)),
+            outlived: !closes,
             remark: (!remarks.is_empty()).then(|| remarks.join("; ")),
         },
         floor: kind.floor(),
-        closes,
         unseen: unseen.is_some(),
         certain: group.is_ok() && attributes.is_ok(),
     }

@@ -420,14 +420,16 @@ async fn where_connections_outlive_the_delay_neither_it_nor_being_gone_ends_the_
         let balancer = one(settings(&fake, &[&arn]));
         // Gone as soon as it is looked at.
         let (target, view) = leave(&*balancer).await;
-        let (delay, gone) = if ends {
-            (Some(Duration::from_secs(60)), Rotation::NotAMember)
-        } else {
-            (None, Rotation::Out)
-        };
-        assert_eq!(view.rotation, gone, "{protocol} {closes}");
+        assert_eq!(view.rotation, Rotation::NotAMember, "{protocol} {closes}");
         assert_eq!(view.state, "unused (Target.NotRegistered)");
+        assert_eq!(
+            fake.all_calls(),
+            3,
+            "{protocol}: how long to wait is not asked unless it is waited"
+        );
+        let delay = ends.then_some(Duration::from_secs(60));
         let terms = balancer.terms(&target).await.expect("terms");
+        assert_eq!(terms.outlived, !ends, "{protocol} {closes}");
         assert_eq!(terms.max_wait, delay, "{protocol} {closes}");
         assert_eq!(
             fake.all_calls(),

@@ -145,6 +145,8 @@ fn run(command: &Command, input: Option<&Path>) -> Cost {
             None => launch.env_remove(name),
         };
     }
+    // Cargo's, of folders in which the loader of every program would look first.
+    launch.env_remove("LD_LIBRARY_PATH");
     launch.stdin(input.map_or_else(Stdio::null, |input| {
         File::open(input).expect("it is there").into()
     }));

@@ -125,6 +125,10 @@ pub(super) async fn gone(main_process_gone: &mut tokio::sync::watch::Receiver<bo
 impl Drain<'_> {
     async fn until_drained(&mut self) {
         self.agree_on_terms().await;
+        // What a load balancer says once its kind is known may be that quiet connections are no evidence.
+        if self.reported.is_none() && Instant::now() >= self.next_look {
+            self.look().await;
+        }
         let mut traffic = self.entry.run.traffic.clone();
         loop {
             if let Some(evidence) = self.evidence() {

@@ -95,7 +95,7 @@ mod tests {
                 None => std::future::pending().await,
             }
         }
-        async fn deregister(&self, _: &Target, _: Firmness) -> Result<()> {
+        async fn deregister(&self, _: &Target, _: Firmness, _: Option<&View>) -> Result<Option<View>> {
             unreachable!("no run")
         }
         async fn cut(&self, _: &Target) -> Result<()> {

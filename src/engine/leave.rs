@@ -1,6 +1,7 @@
 //! Leaving one load balancer: find, take out, verify; then wait.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use lb_drain_api::{Error, Firmness, Found, Rotation, Target, View};
 use serde_json::Value;
@@ -14,6 +15,24 @@ use super::settled::StillLeaving;
 use super::wait::{gone, wait};
 use super::{Event, Evidence, Member, Standing, placeholder};
 use crate::record;
+
+/// How long what was seen of an entry may be acted on: hardly longer than an answer travels. Later somebody may have
+/// taken it further out, and leaving must not bring it back from there.
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// What was seen of an entry, and when.
+#[derive(Debug, Clone)]
+struct Sight {
+    view: View,
+    at: Instant,
+}
+
+impl Sight {
+    /// The view, unless it is no longer of a moment ago.
+    fn fresh(self) -> Option<View> {
+        (self.at.elapsed() < MOMENT).then_some(self.view)
+    }
+}
 
 /// Leaves one load balancer, all of its entries at once. `still` is this task among those that are leaving.
 pub(super) async fn leave(run: Run, plan: Plan, number: usize, still: StillLeaving) {
@@ -29,6 +48,7 @@ pub(super) async fn leave(run: Run, plan: Plan, number: usize, still: StillLeavi
         Ok(found) => found,
         Err(error) => return entry.fail(&error),
     };
+    let found_at = Instant::now();
     if found.is_empty() {
         return not_a_member(&entry, &Event::NothingFound);
     }
@@ -49,7 +69,7 @@ pub(super) async fn leave(run: Run, plan: Plan, number: usize, still: StillLeavi
                 plan: &plan,
                 number,
             };
-            if let Err(error) = leave_one(&entry, found, still).await {
+            if let Err(error) = leave_one(&entry, found, found_at, still).await {
                 entry.fail(&error);
             }
         });
@@ -83,12 +103,20 @@ fn not_a_member(entry: &Entry<'_>, event: &Event) {
     });
 }
 
-async fn leave_one(entry: &Entry<'_>, found: Found, still: StillLeaving) -> Result<(), Error> {
+async fn leave_one(
+    entry: &Entry<'_>,
+    found: Found,
+    found_at: Instant,
+    still: StillLeaving,
+) -> Result<(), Error> {
     let target = found.target;
-    let before = match found.view {
-        Ok(view) => view,
+    let Sight { view: before, at } = match found.view {
+        Ok(view) => Sight { view, at: found_at },
         Err(error) if matches!(error.lifetime(), lb_drain_api::Lifetime::Permanent) => return Err(error),
-        Err(_) => look(entry, &target).await?,
+        Err(_) => Sight {
+            view: look(entry, &target).await?,
+            at: Instant::now(),
+        },
     };
     if before.rotation == Rotation::NotAMember {
         if entry.run.waiting.keep_out {
@@ -107,7 +135,8 @@ async fn leave_one(entry: &Entry<'_>, found: Found, still: StillLeaving) -> Resu
     let mut view = if already_out {
         before
     } else {
-        take_out(entry, &target, Firmness::Drain).await?
+        let seen = Sight { view: before, at };
+        take_out(entry, &target, Firmness::Drain, Some(seen)).await?
     };
     let mut out = Instant::now();
     let used = entry.run.deadline.used();
@@ -163,7 +192,7 @@ pub(super) async fn put_back(
         entry.tell(&Event::PutBack, change);
     }
     keep(entry, target, seen, true)?;
-    let view = take_out(entry, target, firmness).await?;
+    let view = take_out(entry, target, firmness, None).await?;
     entry.change(|member| {
         member.standing = Standing::Out;
         member.error = None;
@@ -186,18 +215,27 @@ pub(super) fn ports(entry: &Entry<'_>, view: &View) -> std::collections::BTreeSe
 /// A request that was accepted proves nothing: some load balancers accept what changes nothing, and others
 /// are changed back by a reload or an agent. So the state decides, and the request is repeated until it
 /// does.
-pub(super) async fn take_out(entry: &Entry<'_>, target: &Target, firmness: Firmness) -> Result<View, Error> {
+async fn take_out(
+    entry: &Entry<'_>,
+    target: &Target,
+    firmness: Firmness,
+    mut seen: Option<Sight>,
+) -> Result<View, Error> {
     let until = entry.run.deadline.finish();
     let mut again = entry.retry(until);
     loop {
         let balancer = &entry.plan.balancer;
-        entry
+        let after = entry
             .insist("deregister", until, || {
                 entry.change(|member| member.attempts += 1);
-                balancer.deregister(target, firmness)
+                let seen = seen.take().and_then(Sight::fresh);
+                async move { balancer.deregister(target, firmness, seen.as_ref()).await }
             })
             .await?;
-        let view = look(entry, target).await?;
+        let view = match after {
+            Some(view) => view,
+            None => look(entry, target).await?,
+        };
         if !view.rotation.may_route() {
             return Ok(view);
         }
@@ -273,5 +311,28 @@ fn keep(entry: &Entry<'_>, target: &Target, before: &View, by_us: bool) -> Resul
             entry.tell(&Event::Remark(remark), |_| {});
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sight_is_good_for_a_moment() {
+        let view = View {
+            rotation: Rotation::InService,
+            in_flight: None,
+            undrained: false,
+            partial: false,
+            state: String::new(),
+            ports: Vec::new(),
+            before: Value::Null,
+        };
+        let at = Instant::now();
+        let sight = Sight { view, at };
+        assert!(sight.clone().fresh().is_some());
+        tokio::time::advance(MOMENT).await;
+        assert!(sight.fresh().is_none());
     }
 }

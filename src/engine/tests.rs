@@ -57,6 +57,8 @@ struct State {
     script: VecDeque<(Instant, Act)>,
     calls: Vec<&'static str>,
     firm: bool,
+    /// What each request to leave was told of the state before.
+    seen: Vec<Option<Rotation>>,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,8 @@ struct Fake {
     entries: usize,
     /// What an answer takes.
     takes: Duration,
+    /// Answers a request to leave with the state after it.
+    reads_back: bool,
     state: Mutex<State>,
 }
 
@@ -97,6 +101,7 @@ impl Fake {
             registers_as: Rotation::InService,
             entries: 1,
             takes: millis(1),
+            reads_back: false,
             state: Mutex::new(State {
                 rotation: Rotation::InService,
                 in_flight: Some(0),
@@ -106,6 +111,7 @@ impl Fake {
                 script: VecDeque::new(),
                 calls: Vec::new(),
                 firm: false,
+                seen: Vec::new(),
             }),
         }
     }
@@ -201,17 +207,19 @@ impl LoadBalancer for Fake {
         Ok(self.terms.clone())
     }
 
-    async fn deregister(&self, _: &Target, firmness: Firmness) -> Result<()> {
+    async fn deregister(&self, _: &Target, firmness: Firmness, seen: Option<&View>) -> Result<Option<View>> {
         self.answer("deregister").await?;
         let mut ignores = self.ignores_first.lock().expect("a number");
         if *ignores > 0 {
             *ignores -= 1;
-            return Ok(());
+            return Ok(None);
         }
         let mut state = self.state.lock().expect("a state");
         state.rotation = Rotation::Out;
         state.firm = firmness == Firmness::Firm;
-        Ok(())
+        state.seen.push(seen.map(|view| view.rotation));
+        drop(state);
+        Ok(self.reads_back.then(|| self.view()))
     }
 
     async fn cut(&self, _: &Target) -> Result<()> {
@@ -543,6 +551,73 @@ async fn the_budget_ends_the_wait_and_the_truth_is_kept() {
     );
     assert!(stage.run.ledger.all_out() && !stage.run.ledger.all_drained());
     assert_eq!(stage.elapsed(), millis(9_500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_comes_with_the_answer_is_not_asked_for_again() {
+    let stage = Stage::new(30 * SECOND);
+    let fake = Arc::new(Fake {
+        reads_back: true,
+        ..Fake::new("a")
+    });
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!(members[0].standing, Standing::Drained);
+    assert_eq!(
+        fake.state.lock().expect("a state").calls,
+        ["find", "deregister", "terms"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn firm_leaving_is_told_by_the_state_that_comes_with_the_answer() {
+    let stage = Stage::new(30 * SECOND);
+    let mut fake = Fake::new("a")
+        .at(Duration::ZERO, Act::InFlight(Some(1)))
+        .at(6 * SECOND, Act::InFlight(Some(0)));
+    fake.schedule.firm_after = Some(4 * SECOND);
+    fake.reads_back = true;
+    let fake = Arc::new(fake);
+    let members = stage.deregister(&[&fake]).await;
+    assert_eq!((members[0].standing, members[0].attempts), (Standing::Drained, 2));
+    assert_eq!(stage.listener.heard(|event| *event == Event::Firm), 1);
+    let seen = &fake.state.lock().expect("a state").seen;
+    assert_eq!(seen[1], None, "it was seen seconds ago");
+}
+
+/// Who waits longer must ask anew: meanwhile somebody may have taken it further out.
+#[tokio::test(start_paused = true)]
+async fn what_was_seen_is_handed_to_the_first_request_to_leave_and_only_at_once() {
+    let told = async |fake: Fake| {
+        let fake = Arc::new(fake);
+        Stage::new(30 * SECOND).deregister(&[&fake]).await;
+        let state = fake.state.lock().expect("a state");
+        state.seen.clone()
+    };
+    assert_eq!(told(Fake::new("a")).await, [Some(Rotation::InService)]);
+    let refused = Fake::new("b").at(millis(2), Act::Refuse).at(SECOND, Act::Answer);
+    assert_eq!(told(refused).await, [None], "the first one failed");
+}
+
+/// A target group of UDP that is gone at once: what it is comes with its terms.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_due_with_the_terms_comes_before_quiet_connections() {
+    let evidence = Ports {
+        busy_until: Instant::now(),
+        flicker: None,
+        listening_from: Instant::now(),
+    };
+    let mut stage = Stage::with_ports(30 * SECOND, on_port(), evidence);
+    stage.run.waiting.quiet = Duration::ZERO;
+    let fake = Arc::new(Fake {
+        // Long enough for a look at this host's connections between leaving and the answer to `terms`, the fourth.
+        takes: millis(50),
+        ..Fake::new("a")
+            .at(Duration::ZERO, Act::InFlight(None))
+            .at(millis(200), Act::Undrained(true))
+            .at(5 * SECOND, Act::Undrained(false))
+    });
+    stage.deregister(&[&fake]).await;
+    assert!(stage.elapsed() >= 5 * SECOND, "{:?}", stage.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -376,14 +376,17 @@ impl Drain<'_> {
             .once(
                 "deregister",
                 limit,
-                balancer.deregister(self.target, Firmness::Firm),
+                balancer.deregister(self.target, Firmness::Firm, None),
             )
             .await;
         match asked {
-            Ok(()) => {
+            Ok(after) => {
                 self.firm = true;
                 self.firm_at = None;
-                self.look().await;
+                match after {
+                    Some(view) => self.took_in(view).await,
+                    None => self.look().await,
+                }
                 if !self.inside && !self.lost_sight {
                     self.entry.tell(&Event::Firm, |_| {});
                 }
@@ -434,19 +437,23 @@ impl Drain<'_> {
         // looks comes nearest to what it cost the load balancer.
         self.cost = begun.elapsed().min(self.cost.mul_f64(1.25));
         match looked {
-            Ok(view) if view.rotation.may_route() => self.take_out_again(&view).await,
-            Ok(view) => {
-                self.lost_sight = false;
-                if self.inside {
-                    self.is_out_again();
-                }
-                self.saw(&view);
-                let ahead = self.ahead.take();
-                self.makes_up = ahead.is_some();
-                self.next_look = Instant::now() + self.pause() + ahead.unwrap_or_default();
-            }
+            Ok(view) => self.took_in(view).await,
             Err(error) => self.lose_sight(&error),
         }
+    }
+
+    async fn took_in(&mut self, view: View) {
+        if view.rotation.may_route() {
+            return self.take_out_again(&view).await;
+        }
+        self.lost_sight = false;
+        if self.inside {
+            self.is_out_again();
+        }
+        self.saw(&view);
+        let ahead = self.ahead.take();
+        self.makes_up = ahead.is_some();
+        self.next_look = Instant::now() + self.pause() + ahead.unwrap_or_default();
     }
 
     async fn take_out_again(&mut self, seen: &View) {

@@ -39,7 +39,15 @@ pub trait LoadBalancer: Debug + Send + Sync {
 
     /// Takes one entry out of rotation. Idempotent: it may be repeated after an unknown outcome, and
     /// never brings back an entry that is further out than asked for.
-    async fn deregister(&self, target: &Target, firmness: Firmness) -> Result<()>;
+    ///
+    /// `seen` is its state a moment ago, where that is known: it need not be asked for again. The state after it is
+    /// returned where it came with the answer; otherwise the engine looks.
+    async fn deregister(
+        &self,
+        target: &Target,
+        firmness: Firmness,
+        seen: Option<&View>,
+    ) -> Result<Option<View>>;
 
     /// Ends what is still in flight. Called only when [`Schedule::cut`] is set.
     async fn cut(&self, target: &Target) -> Result<()>;

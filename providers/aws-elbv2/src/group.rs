@@ -234,11 +234,11 @@ impl LoadBalancer for Group {
         Ok(self.learned().await.terms)
     }
 
-    async fn deregister(&self, _: &Target, _: Firmness) -> Result<()> {
+    async fn deregister(&self, _: &Target, _: Firmness, _: Option<&View>) -> Result<Option<View>> {
         let seen = self.seen().await?;
         let leaving = entry::leaving(&seen);
         if leaving.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let blind = self.known().blind;
         let asked = async {
@@ -248,9 +248,10 @@ impl LoadBalancer for Group {
         match asked.await {
             // Gone a moment ago; the look that follows tells. Where none can, the refusal is all that is known.
             Err(failure) if matches!(failure.kind, Kind::NoSuchGroup | Kind::InvalidTarget) && !blind => {
-                Ok(())
+                Ok(None)
             }
-            asked => asked.map_err(|failure| self.error(failure)),
+            Err(failure) => Err(self.error(failure)),
+            Ok(()) => Ok(None),
         }
     }
 

@@ -24,7 +24,7 @@ async fn an_idle_host_leaves_with_five_calls() {
     assert_eq!(before.in_flight, None);
 
     balancer
-        .deregister(&target, Firmness::Drain)
+        .deregister(&target, Firmness::Drain, None)
         .await
         .expect("accepted");
     let view = balancer.look(&target).await.expect("an answer");
@@ -205,7 +205,7 @@ async fn a_stranger_is_no_member_and_nothing_is_changed() {
     assert_eq!(fake.all_calls(), 1);
     // To deregister it all the same is harmless, and asks for nothing.
     balancer
-        .deregister(&target, Firmness::Drain)
+        .deregister(&target, Firmness::Drain, None)
         .await
         .expect("nothing to do");
     assert_eq!(fake.calls("DeregisterTargets"), 0);
@@ -220,7 +220,7 @@ async fn what_drains_already_is_joined_and_not_deregistered_again() {
     assert_eq!(view.rotation, Rotation::Out);
     assert_eq!(target.as_str(), "i-0123456789abcdef0:8080");
     balancer
-        .deregister(&target, Firmness::Drain)
+        .deregister(&target, Firmness::Drain, None)
         .await
         .expect("nothing to do");
     assert_eq!(fake.calls("DeregisterTargets"), 0);
@@ -265,7 +265,7 @@ async fn a_target_that_no_longer_exists_is_gone() {
     let (target, _) = find(&*balancer).await;
     fake.terminate(INSTANCE_ID);
     balancer
-        .deregister(&target, Firmness::Drain)
+        .deregister(&target, Firmness::Drain, None)
         .await
         .expect("gone is out");
     let view = balancer.look(&target).await.expect("an answer");
@@ -285,7 +285,7 @@ async fn a_refusal_that_no_look_can_explain_is_no_success() {
     });
     let (target, _) = find(&*balancer).await;
     let error = balancer
-        .deregister(&target, Firmness::Drain)
+        .deregister(&target, Firmness::Drain, None)
         .await
         .expect_err("it has left nothing");
     assert_eq!(error.lifetime(), Lifetime::Permanent);
@@ -332,7 +332,7 @@ async fn one_address_that_no_longer_exists_does_not_hide_the_other() {
         Rotation::NotInService
     );
     balancer
-        .deregister(&target, Firmness::Drain)
+        .deregister(&target, Firmness::Drain, None)
         .await
         .expect("accepted");
     assert_eq!(fake.truth(&arn, "10.0.0.8", 8080).as_deref(), Some("draining"));
@@ -367,7 +367,7 @@ async fn what_is_put_back_behind_our_back_is_seen_and_taken_out_again() {
         Rotation::InService
     );
     balancer
-        .deregister(&target, Firmness::Drain)
+        .deregister(&target, Firmness::Drain, None)
         .await
         .expect("accepted");
     assert_eq!(
@@ -577,7 +577,7 @@ async fn with_describe_denied_the_configured_port_leaves_on_trust_and_that_is_sa
     assert_eq!(target.as_str(), "i-0123456789abcdef0:8080");
     assert_eq!(before.ports, [8080]);
     balancer
-        .deregister(&target, Firmness::Drain)
+        .deregister(&target, Firmness::Drain, None)
         .await
         .expect("accepted");
     assert_eq!(fake.truth(&arn, INSTANCE_ID, 8080).as_deref(), Some("draining"));
@@ -632,7 +632,7 @@ async fn with_deregister_denied_the_permission_is_named() {
     let balancer = one(settings(&fake, &[&arn]));
     let (target, _) = find(&*balancer).await;
     let error = balancer
-        .deregister(&target, Firmness::Drain)
+        .deregister(&target, Firmness::Drain, None)
         .await
         .expect_err("denied");
     assert_eq!(error.lifetime(), Lifetime::Permanent);

@@ -88,7 +88,7 @@ async fn the_cli_agrees_that_the_host_has_left_and_has_come_back() {
 
     // A second deregistration is InvalidTarget to moto: gone is out.
     balancer
-        .deregister(&target, lb_drain_api::Firmness::Drain)
+        .deregister(&target, lb_drain_api::Firmness::Drain, None)
         .await
         .expect("gone already");
 

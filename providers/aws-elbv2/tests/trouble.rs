@@ -249,12 +249,12 @@ async fn a_service_in_trouble_is_asked_again() {
         let balancer = one(settings(&fake, &[&arn]));
         let (target, _) = find(&*balancer).await;
         let error = balancer
-            .deregister(&target, Firmness::Drain)
+            .deregister(&target, Firmness::Drain, None)
             .await
             .expect_err(code);
         says(&error, TEMPORARY, &["refused DeregisterTargets", code]);
         balancer
-            .deregister(&target, Firmness::Drain)
+            .deregister(&target, Firmness::Drain, None)
             .await
             .expect("accepted");
         fake.set_state(&arn, INSTANCE_ID, 8080, "healthy", "");

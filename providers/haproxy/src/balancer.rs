@@ -17,7 +17,6 @@ use crate::client::Client;
 use crate::command::{Command, Server, State};
 use crate::endpoint::Endpoint;
 use crate::entry::{Count, Entry, Own, Stat};
-use crate::recent::Recent;
 use crate::restore::{self, Before};
 
 /// HAProxy answers in a fraction of a millisecond, and counts: while little is in flight, the end is seen
@@ -50,7 +49,6 @@ pub(crate) struct Haproxy {
     process: Process,
     /// What has been put in maintenance, and is to be found there.
     in_maint: Mutex<BTreeSet<Target>>,
-    recent: Recent,
 }
 
 /// Which servers stand for this host.
@@ -102,7 +100,6 @@ impl Haproxy {
             shutdown_sessions,
             process: Process::default(),
             in_maint: Mutex::default(),
-            recent: Recent::default(),
         }
     }
 
@@ -222,6 +219,28 @@ impl Haproxy {
         }
     }
 
+    /// What a server's state means, now that it was asked to leave.
+    fn view(&self, target: &Target, mut entry: Entry) -> View {
+        // An agent that says `drain` takes it out of maintenance, and sticky traffic comes back. For who
+        // asked for maintenance that is in rotation, and so it is put on record.
+        if !entry.admin.in_maint() && self.in_maint().contains(target) {
+            entry.admin = entry.admin.unforced();
+        }
+        entry.view()
+    }
+
+    /// Has the state changed and reads it back, on one connection.
+    async fn change(&self, server: Server<'_>, state: State) -> Result<Option<Entry>> {
+        let change = Command::SetState(server, state);
+        let answers = |answer: &Answer<'_>| self.answers(answer, &[server]);
+        let mut seen = self.client.change(change, &questions(&[server]), answers).await?;
+        Ok(match seen.pop() {
+            Some(Seen::Entry(entry)) if entry.stat.is_some() => Some(entry),
+            // Without its statistics there is more to ask.
+            _ => None,
+        })
+    }
+
     /// The error of a name that HAProxy does not know.
     pub(crate) async fn absent(&self, server: Server<'_>, seen: &Seen) -> Error {
         let what = format!("{} does not know {server}", self.client);
@@ -270,11 +289,7 @@ impl LoadBalancer for Haproxy {
         let mut found = Vec::with_capacity(targets.len());
         for (target, seen) in targets.into_iter().zip(seen) {
             let view = match seen {
-                Seen::Entry(entry) => {
-                    let view = entry.view();
-                    self.recent.note(&target, entry);
-                    Ok(view)
-                }
+                Seen::Entry(entry) => Ok(entry.view()),
                 absent => Err(self.absent(server(&target)?, &absent).await),
             };
             found.push(Found { target, view });
@@ -283,19 +298,8 @@ impl LoadBalancer for Haproxy {
     }
 
     async fn look(&self, target: &Target) -> Result<View> {
-        let seen = match self.recent.take(target) {
-            Some(entry) => Some(Seen::Entry(entry)),
-            None => self.see(std::slice::from_ref(target)).await?.pop(),
-        };
-        match seen {
-            Some(Seen::Entry(mut entry)) => {
-                // An agent that says `drain` takes it out of maintenance, and sticky traffic comes back. For who
-                // asked for maintenance that is in rotation, and so it is put on record.
-                if !entry.admin.in_maint() && self.in_maint().contains(target) {
-                    entry.admin = entry.admin.unforced();
-                }
-                Ok(entry.view())
-            }
+        match self.see(std::slice::from_ref(target)).await?.pop() {
+            Some(Seen::Entry(entry)) => Ok(self.view(target, entry)),
             // It was there when it was found. Now a reload or `del server` has taken it out for good,
             // while an old process may still serve requests.
             _ => Ok(View {
@@ -315,36 +319,32 @@ impl LoadBalancer for Haproxy {
         Ok(Terms::default())
     }
 
-    async fn deregister(&self, target: &Target, firmness: Firmness) -> Result<()> {
-        // `state drain` would take a server out of maintenance, so its state is read first, and anew where that is
-        // more than a moment ago: between two tries somebody may have put it there.
-        let admin = match self.recent.take(target) {
-            Some(entry) => entry.admin,
-            None => self.state(target).await?.admin,
-        };
+    async fn deregister(
+        &self,
+        target: &Target,
+        firmness: Firmness,
+        seen: Option<&View>,
+    ) -> Result<Option<View>> {
         // Whoever asked for maintenance once is not served by less.
         let firm = firmness == Firmness::Firm || self.in_maint().contains(target);
-        let state = match firm {
-            false => Some(State::Drain).filter(|_| !admin.is_out()),
-            true => Some(State::Maint).filter(|_| !admin.in_maint()),
-        };
-        if let Some(state) = state {
-            let server = server(target)?;
-            let change = Command::SetState(server, state);
-            let read_back = questions(&[server]);
-            let answers = |answer: &Answer<'_>| self.answers(answer, &[server]);
-            let mut seen = self.client.change(change, &read_back, answers).await?;
-            // Without its statistics there is more to ask.
-            if let Some(Seen::Entry(entry)) = seen.pop()
-                && entry.stat.is_some()
-            {
-                self.recent.note(target, entry);
+        // `state drain` would take a server out of maintenance, so its state is known first. A view does not tell
+        // the one from the other.
+        let enough = match seen {
+            Some(view) if !firm => view.rotation == Rotation::Out,
+            _ => {
+                let admin = self.state(target).await?.admin;
+                if firm { admin.in_maint() } else { admin.is_out() }
             }
-        }
+        };
+        let state = if firm { State::Maint } else { State::Drain };
+        let after = match enough {
+            true => None,
+            false => self.change(server(target)?, state).await?,
+        };
         if firm {
             self.in_maint().insert(target.clone());
         }
-        Ok(())
+        Ok(after.map(|entry| self.view(target, entry)))
     }
 
     async fn cut(&self, target: &Target) -> Result<()> {

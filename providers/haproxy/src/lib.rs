@@ -20,7 +20,6 @@ mod entry;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod recent;
 mod restore;
 mod settings;
 mod table;

@@ -42,9 +42,13 @@ fn is_temporary(error: &Error) -> bool {
 #[tokio::test]
 async fn leaving_costs_two_connections_of_one_line() {
     let (haproxy, balancer, app1) = start(Dialect::Worker).await;
-    balancer.find().await.expect("finds");
-    balancer.deregister(&app1, Firmness::Drain).await.expect("leaves");
-    balancer.look(&app1).await.expect("looks");
+    let found = balancer.find().await.expect("finds").remove(0);
+    let seen = found.view.expect("is there");
+    let after = balancer
+        .deregister(&app1, Firmness::Drain, Some(&seen))
+        .await
+        .expect("leaves");
+    assert_eq!(after.map(|view| view.rotation), Some(Rotation::Out));
     let look = "show info;show servers state web;show stat web 4 -1";
     assert_eq!(
         haproxy.model().heard,
@@ -55,10 +59,16 @@ async fn leaving_costs_two_connections_of_one_line() {
 #[tokio::test]
 async fn what_is_as_it_should_be_is_left_alone() {
     let (haproxy, balancer, app1) = start(Dialect::Worker).await;
-    balancer.deregister(&app1, Firmness::Drain).await.expect("leaves");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("leaves");
     balancer.look(&app1).await.expect("looks");
     haproxy.model().heard.clear();
-    balancer.deregister(&app1, Firmness::Drain).await.expect("is out");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("is out");
     balancer.terms(&app1).await.expect("terms");
     assert_eq!(haproxy.model().heard, ["show servers state web"]);
 }
@@ -66,8 +76,10 @@ async fn what_is_as_it_should_be_is_left_alone() {
 #[tokio::test]
 async fn a_master_is_found_out_once_and_never_by_a_change() {
     let (haproxy, balancer, app1) = start(Dialect::Master).await;
-    balancer.deregister(&app1, Firmness::Drain).await.expect("leaves");
-    balancer.look(&app1).await.expect("looks");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("leaves");
     assert_eq!(
         haproxy.model().heard,
         [
@@ -86,7 +98,7 @@ async fn an_answer_that_is_cut_short_is_no_answer() {
         balancer.find().await.expect_err("is cut"),
         balancer.look(&app1).await.expect_err("is cut"),
         balancer
-            .deregister(&app1, Firmness::Drain)
+            .deregister(&app1, Firmness::Drain, None)
             .await
             .expect_err("is cut"),
     ] {
@@ -105,7 +117,7 @@ async fn a_success_without_an_answer_is_not_taken_for_one() {
     let (haproxy, balancer, app1) = start(Dialect::Worker).await;
     haproxy.model().manner = Manner::LosesAnswers;
     let error = balancer
-        .deregister(&app1, Firmness::Drain)
+        .deregister(&app1, Firmness::Drain, None)
         .await
         .expect_err("nothing is known");
     assert!(
@@ -207,10 +219,13 @@ async fn what_takes_it_out_of_maintenance_is_told_as_putting_it_back() {
         let server = &mut haproxy.model().servers[0];
         (server.admin, server.running) = (8, 2);
     };
-    balancer.deregister(&app1, Firmness::Drain).await.expect("leaves");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("leaves");
     assert_eq!(balancer.look(&app1).await.expect("looks").rotation, Rotation::Out);
     balancer
-        .deregister(&app1, Firmness::Firm)
+        .deregister(&app1, Firmness::Firm, None)
         .await
         .expect("goes to maint");
     assert_eq!(balancer.look(&app1).await.expect("looks").rotation, Rotation::Out);
@@ -222,14 +237,14 @@ async fn what_takes_it_out_of_maintenance_is_told_as_putting_it_back() {
         "what is recorded now must not keep it out"
     );
     balancer
-        .deregister(&app1, Firmness::Drain)
+        .deregister(&app1, Firmness::Drain, None)
         .await
         .expect("goes there again");
     assert_eq!(balancer.look(&app1).await.expect("looks").rotation, Rotation::Out);
     agent_drains();
     balancer.register(&app1, None).await.expect("comes back");
     balancer
-        .deregister(&app1, Firmness::Drain)
+        .deregister(&app1, Firmness::Drain, None)
         .await
         .expect("leaves once more");
     assert_eq!(

@@ -283,7 +283,12 @@ impl LoadBalancer for Endpoint {
     }
 
     /// Runs the list. `Firm` is never asked for: there is one way to leave.
-    async fn deregister(&self, _target: &Target, _firmness: Firmness) -> Result<()> {
+    async fn deregister(
+        &self,
+        _target: &Target,
+        _firmness: Firmness,
+        _seen: Option<&View>,
+    ) -> Result<Option<View>> {
         let ended = run(
             &self.deregister,
             &self.leaving,
@@ -293,7 +298,7 @@ impl LoadBalancer for Endpoint {
         )
         .await?;
         self.has_left(ended);
-        Ok(())
+        Ok(None)
     }
 
     async fn cut(&self, target: &Target) -> Result<()> {

@@ -209,6 +209,7 @@ macro_rules! behaviour_suite {
             a_host_that_is_not_a_member_is_not_told_to_be_one
             // Leaving
             after_deregister_nothing_is_routed_here
+            what_was_seen_need_not_be_asked_for_and_what_comes_back_is_true
             deregister_twice_is_as_good_as_once
             two_deregisters_at_once_are_as_good_as_one
             requests_in_flight_survive_deregister

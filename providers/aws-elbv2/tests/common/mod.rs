@@ -94,7 +94,7 @@ pub async fn leave(balancer: &dyn LoadBalancer) -> (Target, View) {
         return (target, before);
     }
     balancer
-        .deregister(&target, Firmness::Drain)
+        .deregister(&target, Firmness::Drain, None)
         .await
         .expect("accepted");
     let view = balancer.look(&target).await.expect("an answer");

@@ -37,7 +37,10 @@ async fn names_of_all_kinds_leave_and_come_back() {
             "{name}"
         );
         let target = Target::new(name);
-        balancer.deregister(&target, Firmness::Drain).await.expect(name);
+        balancer
+            .deregister(&target, Firmness::Drain, None)
+            .await
+            .expect(name);
         assert_eq!(haproxy.admin(name), 8);
         balancer.register(&target, Some(&view.before)).await.expect(name);
         assert_eq!(haproxy.admin(name), 0);
@@ -134,7 +137,7 @@ async fn a_disabled_backend_routes_nothing() {
     let view = found[0].view.as_ref().expect("a view");
     assert_eq!(view.rotation, Rotation::NotAMember, "{view:?}");
     let error = balancer
-        .deregister(&Target::new("off/app1"), Firmness::Drain)
+        .deregister(&Target::new("off/app1"), Firmness::Drain, None)
         .await
         .expect_err("cannot");
     assert!(
@@ -157,7 +160,7 @@ async fn a_name_never_runs_as_a_command() {
     ] {
         let target = Target::new(name);
         balancer
-            .deregister(&target, Firmness::Drain)
+            .deregister(&target, Firmness::Drain, None)
             .await
             .expect_err(name);
         balancer.register(&target, None).await.expect_err(name);
@@ -231,7 +234,7 @@ async fn every_entry_with_this_hosts_address_and_port_is_found() {
     );
     for found in &found {
         balancer
-            .deregister(&found.target, Firmness::Drain)
+            .deregister(&found.target, Firmness::Drain, None)
             .await
             .expect("leaves");
         assert_eq!(haproxy.admin(found.target.as_str()), 8);

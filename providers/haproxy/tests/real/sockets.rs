@@ -26,7 +26,7 @@ async fn leaves_and_comes_back(haproxy: &Haproxy, balancer: &dyn LoadBalancer) {
     let before = found[0].view.as_ref().expect("a view");
     assert_eq!(before.rotation, Rotation::InService);
     balancer
-        .deregister(&app1(), Firmness::Drain)
+        .deregister(&app1(), Firmness::Drain, None)
         .await
         .expect("leaves");
     assert_eq!(haproxy.admin("web/app1"), 8);
@@ -41,7 +41,7 @@ async fn leaves_and_comes_back(haproxy: &Haproxy, balancer: &dyn LoadBalancer) {
         .expect("comes back");
     assert_eq!(haproxy.admin("web/app1"), 0);
     let error = balancer
-        .deregister(&Target::new("web/nope"), Firmness::Drain)
+        .deregister(&Target::new("web/nope"), Firmness::Drain, None)
         .await
         .expect_err("no such server");
     assert!(
@@ -127,7 +127,7 @@ async fn an_operators_socket_reads_and_is_told_to_be_an_admins() {
         .as_ref()
         .expect("a view");
     let error = balancer
-        .deregister(&app1(), Firmness::Drain)
+        .deregister(&app1(), Firmness::Drain, None)
         .await
         .expect_err("is denied");
     assert_eq!(error.lifetime(), Lifetime::Permanent);

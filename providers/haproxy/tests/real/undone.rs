@@ -38,7 +38,10 @@ async fn reload_during_a_drain(keep_state: bool, socket: &str) {
     let app1 = Target::new("web/app1");
     balancer.find().await.expect("finds");
     let slow = slow_request(&haproxy, &*balancer).await;
-    balancer.deregister(&app1, Firmness::Drain).await.expect("drains");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("drains");
     assert_eq!(look(&*balancer).await.rotation, Rotation::Out);
     if keep_state {
         std::fs::write(haproxy.path("state"), haproxy.ask("show servers state")).expect("written");
@@ -64,7 +67,7 @@ async fn reload_during_a_drain(keep_state: bool, socket: &str) {
     };
     assert_eq!((late.in_flight, late.partial), expected);
     balancer
-        .deregister(&app1, Firmness::Drain)
+        .deregister(&app1, Firmness::Drain, None)
         .await
         .expect("drains again");
     let view = look(&*balancer).await;
@@ -129,7 +132,10 @@ backend web
     };
     let balancer = haproxy.balancer("admin.sock", &["web/app1"]);
     let app1 = Target::new("web/app1");
-    balancer.deregister(&app1, Firmness::Drain).await.expect("drains");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("drains");
     let view = look(&*balancer).await;
     assert_eq!(
         (view.rotation, view.state.as_str()),
@@ -145,7 +151,7 @@ backend web
     agent.say("up");
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     balancer
-        .deregister(&app1, Firmness::Drain)
+        .deregister(&app1, Firmness::Drain, None)
         .await
         .expect("drains again");
     assert_eq!(look(&*balancer).await.rotation, Rotation::Out);
@@ -173,7 +179,7 @@ backend web
     let balancer = haproxy.balancer("admin.sock", &["web/app1"]);
     let app1 = Target::new("web/app1");
     balancer
-        .deregister(&app1, Firmness::Firm)
+        .deregister(&app1, Firmness::Firm, None)
         .await
         .expect("goes to maint");
     assert_eq!(look(&*balancer).await.rotation, Rotation::Out);
@@ -186,7 +192,7 @@ backend web
     agent.say("up");
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     balancer
-        .deregister(&app1, Firmness::Firm)
+        .deregister(&app1, Firmness::Firm, None)
         .await
         .expect("goes there again");
     assert_eq!(haproxy.admin("web/app1"), 1);
@@ -218,7 +224,7 @@ backend api
             "it comes back with the other one"
         );
         balancer
-            .deregister(&tracker, Firmness::Drain)
+            .deregister(&tracker, Firmness::Drain, None)
             .await
             .expect("drains");
         assert_eq!(

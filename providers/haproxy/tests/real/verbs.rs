@@ -46,13 +46,16 @@ async fn a_server_leaves_by_drain_and_then_maint() {
         "its 127.0.0.1 is ours: it listens on a unix socket"
     );
 
-    balancer.deregister(&app1, Firmness::Drain).await.expect("drains");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("drains");
     assert_eq!(haproxy.admin("web/app1"), 8);
     let view = look(&*balancer, &app1).await;
     assert_eq!((view.rotation, view.state.as_str()), (Rotation::Out, "DRAIN"));
 
     balancer
-        .deregister(&app1, Firmness::Firm)
+        .deregister(&app1, Firmness::Firm, None)
         .await
         .expect("goes to maint");
     assert_eq!(haproxy.admin("web/app1"), 1);
@@ -73,7 +76,10 @@ async fn a_server_in_maint_is_never_raised() {
     haproxy.ask("set server web/app1 state maint");
     let before = find(&*balancer).await;
     assert_eq!(before.rotation, Rotation::Out);
-    balancer.deregister(&app1, Firmness::Drain).await.expect("is out");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("is out");
     assert_eq!(
         haproxy.admin("web/app1"),
         1,
@@ -132,7 +138,10 @@ async fn maint_by_somebody_else_is_not_undone_and_told() {
     let balancer = haproxy.balancer("admin.sock", &["web/app1"]);
     let app1 = Target::new("web/app1");
     let before = find(&*balancer).await;
-    balancer.deregister(&app1, Firmness::Drain).await.expect("drains");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("drains");
     haproxy.ask("set server web/app1 state maint");
     for before in [Some(&before.before), None] {
         let error = balancer.register(&app1, before).await.expect_err("is not ours");
@@ -162,7 +171,7 @@ async fn the_weight_comes_back_too() {
         let expected = haproxy.state(server, "srv_uweight");
         assert_ne!(expected, "20");
         balancer
-            .deregister(&target, Firmness::Drain)
+            .deregister(&target, Firmness::Drain, None)
             .await
             .expect("drains");
         haproxy.ask(&format!("set server {server} weight 100%"));
@@ -182,7 +191,10 @@ async fn a_weight_that_a_static_algorithm_refuses_is_no_failure() {
     };
     let balancer = haproxy.balancer("admin.sock", &["fixed/app1"]);
     let app1 = Target::new("fixed/app1");
-    balancer.deregister(&app1, Firmness::Drain).await.expect("drains");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("drains");
     let before = json!({"admin_state": 0, "weight": 7, "configured_weight": 20});
     balancer
         .register(&app1, Some(&before))
@@ -202,7 +214,10 @@ async fn a_server_without_weight_is_still_in_rotation_and_leaves() {
     haproxy.ask("set server web/app1 weight 0%");
     let before = find(&*balancer).await;
     assert_eq!(before.rotation, Rotation::NotInService);
-    balancer.deregister(&app1, Firmness::Drain).await.expect("drains");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("drains");
     assert_eq!(look(&*balancer, &app1).await.rotation, Rotation::Out);
     balancer
         .register(&app1, Some(&before.before))
@@ -230,7 +245,10 @@ backend web
     })
     .await;
     assert_eq!(find(&*balancer).await.rotation, Rotation::NotInService);
-    balancer.deregister(&app1, Firmness::Drain).await.expect("drains");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("drains");
     let view = look(&*balancer, &app1).await;
     assert_eq!(view.rotation, Rotation::Out, "though shown as {}", view.state);
     assert_eq!(view.state, "DOWN");
@@ -259,7 +277,10 @@ backend web
         (view.rotation, view.state.as_str()),
         (Rotation::NotInService, "NOLB")
     );
-    balancer.deregister(&app1, Firmness::Drain).await.expect("drains");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("drains");
     assert_eq!(look(&*balancer, &app1).await.rotation, Rotation::Out);
 }
 
@@ -282,7 +303,10 @@ backend web
     let balancer = haproxy.balancer("admin.sock", &["web/app1"]);
     let app1 = Target::new("web/app1");
     for (firmness, expected) in [(Firmness::Drain, 1), (Firmness::Firm, 0)] {
-        balancer.deregister(&app1, firmness).await.expect("goes out");
+        balancer
+            .deregister(&app1, firmness, None)
+            .await
+            .expect("goes out");
         let total = || haproxy.stat("web/app1", "stot").parse::<u32>().expect("a number");
         let before = total();
         let response = sticky_request(haproxy.path("front.sock"), "/", "one")
@@ -356,7 +380,10 @@ async fn requests_served_and_waiting_are_in_flight_until_answered() {
         look(&*balancer, &app1).await.in_flight == Some(2)
     })
     .await;
-    balancer.deregister(&app1, Firmness::Drain).await.expect("drains");
+    balancer
+        .deregister(&app1, Firmness::Drain, None)
+        .await
+        .expect("drains");
     let view = look(&*balancer, &app1).await;
     assert_eq!((view.rotation, view.in_flight), (Rotation::Out, Some(2)));
     let refused = request(haproxy.path("front.sock"), "/").await.expect("answered");

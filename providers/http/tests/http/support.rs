@@ -111,7 +111,12 @@ pub(crate) async fn before(balancer: &Arc<dyn LoadBalancer>) -> View {
 
 /// Leaves once.
 pub(crate) async fn leave(balancer: &Arc<dyn LoadBalancer>) -> Result<(), Error> {
-    clean(balancer.deregister(&Target::new(""), Firmness::Drain).await)
+    clean(
+        balancer
+            .deregister(&Target::new(""), Firmness::Drain, None)
+            .await
+            .map(drop),
+    )
 }
 
 /// Looks once.

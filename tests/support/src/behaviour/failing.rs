@@ -25,7 +25,9 @@ async fn errors(fixture: &impl Fixture, before: &Value) -> Vec<(&'static str, Er
     }
     fails(
         "deregister",
-        done(balancer.deregister(&target, Firmness::Drain)).await,
+        done(balancer.deregister(&target, Firmness::Drain, None))
+            .await
+            .map(drop),
     );
     fails("register", done(balancer.register(&target, Some(before))).await);
     errors
@@ -61,9 +63,13 @@ async fn fails_temporarily(fixture: &impl Fixture, trouble: Trouble) {
     }
     fixture.recover().await;
     assert_eq!(fixture.snapshot(), snapshot);
-    done(fixture.balancer().deregister(&fixture.target(), Firmness::Drain))
-        .await
-        .expect("leaves after all");
+    done(
+        fixture
+            .balancer()
+            .deregister(&fixture.target(), Firmness::Drain, None),
+    )
+    .await
+    .expect("leaves after all");
     assert!(!fixture.routes_here());
 }
 
@@ -75,7 +81,7 @@ pub async fn a_denial_is_permanent_and_changes_nothing(fixture: &impl Fixture) {
     let snapshot = fixture.snapshot();
     fixture.suffer(Trouble::Denied).await;
     let (balancer, target) = (fixture.balancer(), fixture.target());
-    let error = done(balancer.deregister(&target, Firmness::Drain))
+    let error = done(balancer.deregister(&target, Firmness::Drain, None))
         .await
         .expect_err("is denied");
     assert!(!is_temporary(&error), "{error}");
@@ -117,13 +123,13 @@ pub async fn a_verb_dropped_midway_can_be_repeated(fixture: &impl Fixture) {
     let before = found(fixture).await;
     let (balancer, target) = (fixture.balancer(), fixture.target());
     fixture.suffer(Trouble::Silent).await;
-    let dropped = tokio::time::timeout(MIDWAY, balancer.deregister(&target, Firmness::Drain)).await;
+    let dropped = tokio::time::timeout(MIDWAY, balancer.deregister(&target, Firmness::Drain, None)).await;
     assert!(
         dropped.is_err(),
         "nobody answers, so nothing is known: {dropped:?}"
     );
     fixture.recover().await;
-    done(balancer.deregister(&target, Firmness::Drain))
+    done(balancer.deregister(&target, Firmness::Drain, None))
         .await
         .expect("leaves");
     assert!(!fixture.routes_here());
@@ -149,12 +155,12 @@ pub async fn a_change_whose_answer_was_lost_can_be_repeated(fixture: &impl Fixtu
     let before = found(fixture).await;
     let (balancer, target) = (fixture.balancer(), fixture.target());
     fixture.suffer(Trouble::AnswerLost).await;
-    let error = done(balancer.deregister(&target, Firmness::Drain))
+    let error = done(balancer.deregister(&target, Firmness::Drain, None))
         .await
         .expect_err("nothing is known");
     assert!(is_temporary(&error), "{error}");
     fixture.recover().await;
-    done(balancer.deregister(&target, Firmness::Drain))
+    done(balancer.deregister(&target, Firmness::Drain, None))
         .await
         .expect("leaves, or has left");
     assert!(!fixture.routes_here());
@@ -192,7 +198,9 @@ pub async fn no_secret_is_shown(fixture: &impl Fixture) {
         let outcomes = [
             find(&balancer, &target).await,
             done(balancer.look(&target)).await.map(drop),
-            done(balancer.deregister(&target, Firmness::Drain)).await,
+            done(balancer.deregister(&target, Firmness::Drain, None))
+                .await
+                .map(drop),
             done(balancer.register(&target, Some(&view.before))).await,
         ];
         for error in outcomes.into_iter().filter_map(Result::err) {

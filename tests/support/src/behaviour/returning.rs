@@ -8,9 +8,13 @@ use super::{Fixture, assert_shows_in_service, assert_shows_out, cannot, done, fo
 /// Leaves and lets pass what has to; returns the view from before.
 async fn leave(fixture: &impl Fixture) -> View {
     let before = found(fixture).await;
-    done(fixture.balancer().deregister(&fixture.target(), Firmness::Drain))
-        .await
-        .expect("leaves");
+    done(
+        fixture
+            .balancer()
+            .deregister(&fixture.target(), Firmness::Drain, None),
+    )
+    .await
+    .expect("leaves");
     fixture.settle().await;
     assert!(!fixture.routes_here());
     before

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{Socket, State};
 use super::namespace;
-use super::sock_diag::{self, Endings};
+use super::sock_diag::{Endings, SockDiag};
 use super::tcp_info::TcpInfo;
 
 /// How long the memory of a connection outlives its last sighting: a dump can miss a socket.
@@ -24,6 +24,7 @@ const OPEN: [State; 2] = [State::Established, State::CloseWait];
 pub struct Arrivals {
     /// The bytes of a request, less than what it has and more than what anything else has.
     size: u64,
+    kernel: SockDiag,
     endings: Option<Endings>,
     deaf: Option<String>,
     connections: HashMap<u64, Memory>,
@@ -68,7 +69,7 @@ impl Arrivals {
                 "the service runs in a network namespace of its own, whose requests are not seen from here",
             ));
         }
-        sock_diag::probe()?;
+        let kernel = SockDiag::open()?;
         // Without it, only a connection that opens and closes between two looks is missed.
         let (endings, deaf) = match Endings::open() {
             Ok(endings) => (Some(endings), None),
@@ -76,6 +77,7 @@ impl Arrivals {
         };
         Ok(Self {
             size,
+            kernel,
             endings,
             deaf,
             connections: HashMap::new(),
@@ -98,7 +100,11 @@ impl Arrivals {
         let now = Instant::now();
         let asked: Vec<u16> = ports.iter().copied().collect();
         let mut came = Came::default();
-        sock_diag::dump(&OPEN, &asked, &mut |socket| self.note(now, &socket, &mut came))?;
+        let mut open = Vec::new();
+        self.kernel.dump(&OPEN, &asked, &mut |socket| open.push(socket))?;
+        for socket in &open {
+            self.note(now, socket, &mut came);
+        }
         self.hear(now, ports, &mut came)?;
         self.connections
             .retain(|_, memory| now.duration_since(memory.seen) < KEEP);

@@ -22,23 +22,87 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How often a dump is begun again that the kernel calls inconsistent.
 const ATTEMPTS: u32 = 3;
 
-/// Whether sock_diag can be used here: a question that costs next to nothing, asked of the kernel.
-///
-/// # Errors
-///
-/// What forbids it: a sandbox, a seccomp filter, a kernel without it.
-pub(super) fn probe() -> io::Result<()> {
-    // Of no state, so no table is gone through.
-    dump(&[], &[0], &mut |_| {})
+/// Who is asked, as often as somebody looks.
+#[derive(Debug)]
+pub(super) struct SockDiag {
+    /// Not there after a failure: what is left of an answer on its way would be in the way of the next.
+    netlink: Option<OwnedFd>,
+    sequence: u32,
+    /// Memory that is not written is never touched: on most hosts the answer is short.
+    buffer: Vec<u8>,
 }
 
-/// Hands every socket in one of these states on one of these local ports to `each`, both address families. A socket
-/// can come twice.
-///
-/// # Errors
-///
-/// Where the kernel refuses or its answer cannot be read.
-pub(super) fn dump(states: &[State], ports: &[u16], each: &mut dyn FnMut(Socket)) -> io::Result<()> {
+impl SockDiag {
+    /// Asks the kernel a question that costs next to nothing.
+    ///
+    /// # Errors
+    ///
+    /// What forbids it: a sandbox, a seccomp filter, a kernel without it.
+    pub(super) fn open() -> io::Result<Self> {
+        let mut kernel = Self {
+            netlink: None,
+            sequence: 0,
+            buffer: Vec::with_capacity(DATAGRAM),
+        };
+        // Of no state, so no table is gone through.
+        kernel.dump(&[], &[0], &mut |_| {})?;
+        Ok(kernel)
+    }
+
+    /// Hands every socket in one of these states on one of these local ports to `each`, both address families. A
+    /// socket can come twice.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses or its answer cannot be read.
+    pub(super) fn dump(
+        &mut self,
+        states: &[State],
+        ports: &[u16],
+        each: &mut dyn FnMut(Socket),
+    ) -> io::Result<()> {
+        for ports in ports.chunks(wire::PORTS_PER_REQUEST) {
+            let mut attempts = 0;
+            loop {
+                attempts += 1;
+                self.sequence += 1;
+                let request = wire::request(states, ports, self.sequence);
+                match self.exchange(&request, each) {
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted && attempts < ATTEMPTS => {}
+                    other => break other?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One request and its whole answer.
+    fn exchange(&mut self, request: &[u8], each: &mut dyn FnMut(Socket)) -> io::Result<()> {
+        let netlink = match self.netlink.take() {
+            Some(netlink) => netlink,
+            None => connect()?,
+        };
+        rustix::net::send(&netlink, request, SendFlags::empty())?;
+        loop {
+            self.buffer.clear();
+            let (received, length) =
+                rustix::net::recv(&netlink, spare_capacity(&mut self.buffer), RecvFlags::TRUNC)?;
+            let datagram = Some(self.buffer.as_slice()).filter(|_| received == length && length > 0);
+            let datagram = datagram.ok_or_else(|| {
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("sock_diag: a datagram of {length} bytes"),
+                )
+            })?;
+            if wire::read(datagram, self.sequence, each)? == Progress::Done {
+                self.netlink = Some(netlink);
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn connect() -> io::Result<OwnedFd> {
     let netlink = rustix::net::socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
@@ -46,20 +110,7 @@ pub(super) fn dump(states: &[State], ports: &[u16], each: &mut dyn FnMut(Socket)
         Some(netlink::SOCK_DIAG),
     )?;
     set_socket_timeout(&netlink, Timeout::Recv, Some(ANSWER_WITHIN))?;
-    let mut sequence = 0;
-    for ports in ports.chunks(wire::PORTS_PER_REQUEST) {
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            sequence += 1;
-            let request = wire::request(states, ports, sequence);
-            match exchange(&netlink, &request, sequence, each) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted && attempts < ATTEMPTS => {}
-                other => break other?,
-            }
-        }
-    }
-    Ok(())
+    Ok(netlink)
 }
 
 /// Hears of the sockets that end between two dumps, with what the kernel knew of them. Needs no privilege.
@@ -104,32 +155,6 @@ impl Endings {
                 Err(Errno::NOBUFS | Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-        }
-    }
-}
-
-/// One request and its whole answer.
-fn exchange(
-    netlink: &OwnedFd,
-    request: &[u8],
-    sequence: u32,
-    each: &mut dyn FnMut(Socket),
-) -> io::Result<()> {
-    rustix::net::send(netlink, request, SendFlags::empty())?;
-    // Memory that is not written is never touched: on most hosts the answer is short.
-    let mut buffer = Vec::with_capacity(DATAGRAM);
-    loop {
-        buffer.clear();
-        let (received, length) = rustix::net::recv(netlink, spare_capacity(&mut buffer), RecvFlags::TRUNC)?;
-        let datagram = Some(buffer.as_slice()).filter(|_| received == length && length > 0);
-        let datagram = datagram.ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("sock_diag: a datagram of {length} bytes"),
-            )
-        })?;
-        if wire::read(datagram, sequence, each)? == Progress::Done {
-            return Ok(());
         }
     }
 }

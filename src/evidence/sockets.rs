@@ -10,7 +10,8 @@ use super::connection::{Connection, Reason, Socket, State, Verdict};
 use super::exchange::Standing;
 use super::history::History;
 use super::ping_pong::PingPong;
-use super::{Evidence, Traffic, namespace, procfs, sock_diag};
+use super::sock_diag::SockDiag;
+use super::{Evidence, Traffic, namespace, procfs};
 
 /// How often procfs is read until the kernel does not stall.
 const PROCFS_ATTEMPTS: u32 = 5;
@@ -49,7 +50,7 @@ pub struct SocketEvidence {
 
 #[derive(Debug)]
 enum Source {
-    SockDiag,
+    SockDiag(SockDiag),
     /// The `net` folder to read.
     Procfs(PathBuf),
 }
@@ -73,7 +74,7 @@ impl SocketEvidence {
     /// Where neither sock_diag nor procfs can be used.
     pub fn new(main_pid: Option<u32>) -> io::Result<Self> {
         let foreign = main_pid.map(namespace::foreign).transpose()?.flatten();
-        let (source, precision) = match (foreign, sock_diag::probe()) {
+        let (source, precision) = match (foreign, SockDiag::open()) {
             (Some(net), _) => {
                 let because = "the service runs in a network namespace of its own (PrivateNetwork=, \
                                NetworkNamespacePath=), of which only /proc shows something here";
@@ -84,7 +85,7 @@ impl SocketEvidence {
                     },
                 )
             }
-            (None, Ok(())) => (Source::SockDiag, Precision::Requests),
+            (None, Ok(kernel)) => (Source::SockDiag(kernel), Precision::Requests),
             (None, Err(e)) => {
                 let because = format!(
                     "sock_diag cannot be used here ({e}), and /proc/net/tcp shows connections only; \
@@ -118,19 +119,16 @@ impl SocketEvidence {
     ///
     /// Where the kernel's table cannot be read.
     pub fn survey(&mut self, ports: &BTreeSet<u16>) -> io::Result<Survey> {
-        match &self.source {
-            Source::SockDiag => self.survey_sock_diag(ports),
-            Source::Procfs(net) => survey_procfs(net, ports),
-        }
-    }
-
-    fn survey_sock_diag(&mut self, ports: &BTreeSet<u16>) -> io::Result<Survey> {
+        let kernel = match &mut self.source {
+            Source::SockDiag(kernel) => kernel,
+            Source::Procfs(net) => return survey_procfs(net, ports),
+        };
         let now = Instant::now();
         let mut survey = Survey::default();
         let mut ties = Vec::new();
         let ports: Vec<u16> = ports.iter().copied().collect();
         self.history.begin(now);
-        sock_diag::dump(&State::ALL, &ports, &mut |socket| {
+        kernel.dump(&State::ALL, &ports, &mut |socket| {
             if survey.took_listener(&socket) {
                 return;
             }

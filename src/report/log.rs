@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use indicatif::MultiProgress;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::journal::{Journal, is_stderr, priority};
 use super::stderr;
@@ -44,7 +44,7 @@ pub fn init(level: Level, format: LogFormat, terminal: Option<MultiProgress>) {
         terminal,
     };
     // Fails only where a subscriber is set already, as in tests; then that one is right.
-    drop(tracing_subscriber::registry().with(lines).try_init());
+    drop(tracing::subscriber::set_global_default(lines));
 }
 
 /// Says what is wrong with the command line, before it could say how to log.
@@ -93,13 +93,30 @@ struct Lines {
     terminal: Option<MultiProgress>,
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+/// Without spans, which nothing here opens: a registry for them costs a start eight pages of memory.
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // Libraries' own events are for their authors.
-        *metadata.level() <= self.level && metadata.target().starts_with("lb_drain")
+        metadata.is_event() && *metadata.level() <= self.level && metadata.target().starts_with("lb_drain")
     }
 
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level.into())
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
         let mut parts = Parts::default();
         event.record(&mut parts);
         let level = *event.metadata().level();

@@ -53,11 +53,13 @@ INSERT AFTER .text;
 ///
 /// Only in the profile that is measured and shipped. GNU ld and lld read such a script; mold does not.
 fn together_what_runs_together() {
-    if std::env::var("OPT_LEVEL").as_deref() != Ok("z") {
+    let folder = std::env::var_os("OUT_DIR").expect("cargo sets it");
+    let folder = Path::new(&folder);
+    // target/PROFILE/build/PACKAGE/out
+    if folder.ancestors().nth(3).and_then(Path::file_name) != Some("dist".as_ref()) {
         return;
     }
-    let folder = std::env::var_os("OUT_DIR").expect("cargo sets it");
-    let script = Path::new(&folder).join("order.ld");
+    let script = folder.join("order.ld");
     std::fs::write(&script, ORDER).expect("cargo made the folder");
     println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", script.display());
 }

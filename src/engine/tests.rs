@@ -259,6 +259,15 @@ struct Ports {
     listening_from: Instant,
 }
 
+/// Nothing in flight, ever, on whatever port.
+fn quiet_ports() -> Ports {
+    Ports {
+        busy_until: Instant::now(),
+        flicker: None,
+        listening_from: Instant::now(),
+    }
+}
+
 impl LocalEvidence for Ports {
     fn look(&mut self, ports: &BTreeSet<u16>) -> io::Result<BTreeMap<u16, PortTraffic>> {
         let now = Instant::now();
@@ -309,15 +318,7 @@ struct Stage {
 
 impl Stage {
     fn new(budget: Duration) -> Self {
-        Self::with_ports(
-            budget,
-            BTreeSet::new(),
-            Ports {
-                busy_until: Instant::now(),
-                flicker: None,
-                listening_from: Instant::now(),
-            },
-        )
+        Self::with_ports(budget, BTreeSet::new(), quiet_ports())
     }
 
     fn with_ports(budget: Duration, ports: BTreeSet<u16>, evidence: Ports) -> Self {
@@ -601,11 +602,7 @@ async fn what_was_seen_is_handed_to_the_first_request_to_leave_and_only_at_once(
 /// A target group of UDP that is gone at once: what it is comes with its terms.
 #[tokio::test(start_paused = true)]
 async fn a_look_that_is_due_with_the_terms_comes_before_quiet_connections() {
-    let evidence = Ports {
-        busy_until: Instant::now(),
-        flicker: None,
-        listening_from: Instant::now(),
-    };
+    let evidence = quiet_ports();
     let mut stage = Stage::with_ports(30 * SECOND, on_port(), evidence);
     stage.run.waiting.quiet = Duration::ZERO;
     let fake = Arc::new(Fake {
@@ -695,11 +692,7 @@ async fn quiet_starts_again_with_each_request_that_is_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn a_balancers_own_count_outweighs_quiet_connections() {
-    let evidence = Ports {
-        busy_until: Instant::now(),
-        flicker: None,
-        listening_from: Instant::now(),
-    };
+    let evidence = quiet_ports();
     let stage = Stage::with_ports(30 * SECOND, on_port(), evidence);
     let fake = Arc::new(
         Fake::new("a")
@@ -1019,15 +1012,6 @@ async fn a_start_waits_little_longer_than_it_takes_to_be_in_service() {
         begun.elapsed()
     );
     assert!(fake.calls("look") <= 8, "{}", fake.calls("look"));
-}
-
-/// Nothing in flight, ever, on whatever port.
-fn quiet_ports() -> Ports {
-    Ports {
-        busy_until: Instant::now(),
-        flicker: None,
-        listening_from: Instant::now(),
-    }
 }
 
 /// Local evidence that takes so much work that it is looked for rarely.

@@ -442,6 +442,7 @@ impl Drain<'_> {
         }
     }
 
+    /// What was seen, by a look or with the answer to a request to leave.
     async fn took_in(&mut self, view: View) {
         if view.rotation.may_route() {
             return self.take_out_again(&view).await;

@@ -22,7 +22,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How often a dump is begun again that the kernel calls inconsistent.
 const ATTEMPTS: u32 = 3;
 
-/// Who is asked, as often as somebody looks.
+/// The kernel's socket diagnostics, asked on one netlink socket as often as somebody looks.
 #[derive(Debug)]
 pub(super) struct SockDiag {
     /// Not there after a failure: what is left of an answer on its way would be in the way of the next.
@@ -156,5 +156,23 @@ impl Endings {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn after_a_failure_it_is_asked_anew() {
+        let mut kernel = SockDiag::open().expect("sock_diag");
+        let nobody = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        kernel.netlink = Some(nobody.into());
+        kernel
+            .dump(&State::ALL, &[1], &mut |_| {})
+            .expect_err("not the kernel");
+        kernel.dump(&State::ALL, &[1], &mut |_| {}).expect("the kernel");
     }
 }

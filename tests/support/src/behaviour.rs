@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use failing::*;
-use lb_drain_api::{Error, Found, Lifetime, LoadBalancer, Rotation, Target, View, async_trait};
+use lb_drain_api::{Error, Firmness, Found, Lifetime, LoadBalancer, Rotation, Target, View, async_trait};
 pub use leaving::*;
 pub use returning::*;
 pub use watching::*;
@@ -138,6 +138,12 @@ async fn found(fixture: &impl Fixture) -> View {
         .expect("there")
         .view
         .expect("its state can be read")
+}
+
+/// Asked to leave, with nothing known of the state before.
+async fn left(fixture: &impl Fixture) -> Result<Option<View>, Error> {
+    let balancer = fixture.balancer();
+    done(balancer.deregister(&fixture.target(), Firmness::Drain, None)).await
 }
 
 /// The view of this host's entry by `look`.

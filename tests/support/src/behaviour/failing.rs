@@ -7,7 +7,8 @@ use lb_drain_api::{Error, Firmness, LoadBalancer, Severity, Target};
 use serde_json::Value;
 
 use super::{
-    Fixture, Trouble, assert_names_the_endpoint, assert_shows_out, cannot, done, found, is_temporary, looked,
+    Fixture, Trouble, assert_names_the_endpoint, assert_shows_out, cannot, done, found, is_temporary, left,
+    looked,
 };
 
 /// All verbs that can fail, told by name, with the error of each; a success is a failure of the test. Where
@@ -63,13 +64,7 @@ async fn fails_temporarily(fixture: &impl Fixture, trouble: Trouble) {
     }
     fixture.recover().await;
     assert_eq!(fixture.snapshot(), snapshot);
-    done(
-        fixture
-            .balancer()
-            .deregister(&fixture.target(), Firmness::Drain, None),
-    )
-    .await
-    .expect("leaves after all");
+    left(fixture).await.expect("leaves after all");
     assert!(!fixture.routes_here());
 }
 

@@ -2,17 +2,11 @@
 
 use lb_drain_api::Firmness;
 
-use super::{Fixture, assert_shows_out, cannot, done, looked};
+use super::{Fixture, assert_shows_out, cannot, done, left, looked};
 
 /// The promise.
 pub async fn after_deregister_nothing_is_routed_here(fixture: &impl Fixture) {
-    done(
-        fixture
-            .balancer()
-            .deregister(&fixture.target(), Firmness::Drain, None),
-    )
-    .await
-    .expect("leaves");
+    left(fixture).await.expect("leaves");
     assert!(!fixture.routes_here());
     assert_shows_out(fixture, &looked(fixture).await);
 }
@@ -76,13 +70,7 @@ pub async fn requests_in_flight_survive_deregister(fixture: &impl Fixture) {
         return;
     }
     fixture.put_in_flight(2);
-    done(
-        fixture
-            .balancer()
-            .deregister(&fixture.target(), Firmness::Drain, None),
-    )
-    .await
-    .expect("leaves");
+    left(fixture).await.expect("leaves");
     assert_eq!(looked(fixture).await.in_flight, Some(2));
 }
 

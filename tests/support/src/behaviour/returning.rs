@@ -1,20 +1,14 @@
 //! Back into rotation.
 
-use lb_drain_api::{Firmness, View};
+use lb_drain_api::View;
 use serde_json::Value;
 
-use super::{Fixture, assert_shows_in_service, assert_shows_out, cannot, done, found, looked};
+use super::{Fixture, assert_shows_in_service, assert_shows_out, cannot, done, found, left, looked};
 
 /// Leaves and lets pass what has to; returns the view from before.
 async fn leave(fixture: &impl Fixture) -> View {
     let before = found(fixture).await;
-    done(
-        fixture
-            .balancer()
-            .deregister(&fixture.target(), Firmness::Drain, None),
-    )
-    .await
-    .expect("leaves");
+    left(fixture).await.expect("leaves");
     fixture.settle().await;
     assert!(!fixture.routes_here());
     before

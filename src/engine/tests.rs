@@ -212,7 +212,7 @@ impl LoadBalancer for Fake {
         let mut ignores = self.ignores_first.lock().expect("a number");
         if *ignores > 0 {
             *ignores -= 1;
-            return Ok(None);
+            return Ok(self.reads_back.then(|| self.view()));
         }
         let mut state = self.state.lock().expect("a state");
         state.rotation = Rotation::Out;
@@ -477,27 +477,32 @@ async fn one_that_recovers_is_done_soon_after() {
 
 #[tokio::test(start_paused = true)]
 async fn an_accepted_request_that_changes_nothing_is_no_success() {
-    let stage = Stage::new(5 * SECOND);
-    let fake = Arc::new(Fake {
-        ignores_first: Mutex::new(u32::MAX),
-        ..Fake::new("a")
-    });
-    let members = stage.deregister(&[&fake]).await;
-    assert_eq!(members[0].standing, Standing::Failed);
-    assert!(
-        members[0]
-            .error
-            .as_deref()
-            .is_some_and(|error| error.contains("still is InService")),
-        "{:?}",
-        members[0].error
-    );
-    let fake = Arc::new(Fake {
-        ignores_first: Mutex::new(2),
-        ..Fake::new("b")
-    });
-    let members = Stage::new(5 * SECOND).deregister(&[&fake]).await;
-    assert_eq!((members[0].standing, members[0].attempts), (Standing::Drained, 3));
+    // Whether the state comes with the answer, or is looked at.
+    for reads_back in [false, true] {
+        let stage = Stage::new(5 * SECOND);
+        let fake = Arc::new(Fake {
+            ignores_first: Mutex::new(u32::MAX),
+            reads_back,
+            ..Fake::new("a")
+        });
+        let members = stage.deregister(&[&fake]).await;
+        assert_eq!(members[0].standing, Standing::Failed);
+        assert!(
+            members[0]
+                .error
+                .as_deref()
+                .is_some_and(|error| error.contains("still is InService")),
+            "{:?}",
+            members[0].error
+        );
+        let fake = Arc::new(Fake {
+            ignores_first: Mutex::new(2),
+            reads_back,
+            ..Fake::new("b")
+        });
+        let members = Stage::new(5 * SECOND).deregister(&[&fake]).await;
+        assert_eq!((members[0].standing, members[0].attempts), (Standing::Drained, 3));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -84,7 +84,9 @@ pub async fn firm_goes_further_and_drain_does_not_go_back(fixture: &impl Fixture
         .await
         .expect("leaves");
     let drained = fixture.snapshot();
-    done(balancer.deregister(&target, Firmness::Firm, None))
+    // That it is out is not enough, however lately it was seen.
+    let seen = looked(fixture).await;
+    done(balancer.deregister(&target, Firmness::Firm, Some(&seen)))
         .await
         .expect("goes further");
     let firm = fixture.snapshot();

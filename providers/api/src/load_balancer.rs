@@ -40,8 +40,8 @@ pub trait LoadBalancer: Debug + Send + Sync {
     /// Takes one entry out of rotation. Idempotent: it may be repeated after an unknown outcome, and
     /// never brings back an entry that is further out than asked for.
     ///
-    /// `seen` is its state a moment ago, where that is known: it need not be asked for again. The state after it is
-    /// returned where it came with the answer; otherwise the engine looks.
+    /// `seen` is its state a moment ago, by another verb of this value, where that is known: it need not be asked
+    /// for again. The state after it is returned where it came with the answer; otherwise the engine looks.
     async fn deregister(
         &self,
         target: &Target,

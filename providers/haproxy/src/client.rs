@@ -37,7 +37,8 @@ impl Client {
     /// anything else that HAProxy refuses is an error.
     ///
     /// The master CLI does not know these commands: then they are asked again for its worker, and it is
-    /// remembered as a master. Each verb reads before it writes, so a write is never sent to find that out.
+    /// remembered as a master. Nothing is written before something was read, by this verb or by the one whose sight it
+    /// is handed, so a write is never sent to find that out.
     pub(crate) async fn read<T>(&self, all: &[Command<'_>], take: impl Fn(&Answer<'_>) -> T) -> Result<T> {
         if !self.is_master.load(Ordering::Relaxed) {
             let commands = Commands { all, prefix: "" };

@@ -1,4 +1,4 @@
-//! How the binary is linked, where that is a matter of options: on Linux with glibc.
+//! How the binary is linked, where that is a matter of options: on Linux.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,13 +6,16 @@ use std::process::Command;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
-    if !is("CARGO_CFG_TARGET_OS", "linux") || !is("CARGO_CFG_TARGET_ENV", "gnu") {
+    if !is("CARGO_CFG_TARGET_OS", "linux") {
+        return;
+    }
+    together_what_runs_together();
+    if !is("CARGO_CFG_TARGET_ENV", "gnu") {
         return;
     }
     // At a fixed address: else the loader writes 16 000 addresses into 100 pages at each start, a sixth of what a whole
     // run costs (ARCHITECTURE.md, "Dependencies").
     println!("cargo:rustc-link-arg-bins=-no-pie");
-    together_what_runs_together();
     // With the unwinder in it, where the compiler has it: one library less to load at each start. The `cc` of this host
     // knows those of its own architecture alone.
     if std::env::var("HOST") != std::env::var("TARGET") {
@@ -38,7 +41,7 @@ SECTIONS
   .text.rarely : {
     *(.text.*aws_* .text.*rustls* .text.*webpki* .text.*ring_core_* .text.*4ring* .text.*4sha2* .text.*2h2* .text.*..h2..*)
     *(.text.*rehearse* .text.*unit_file* .text.*indicatif* .text.*console* .text.*toml* .text.*serde_spanned*)
-    *(.text.*regex* .text.*gimli* .text.*addr2line* .text.*rustc_demangle* .text.*fmt..Debug* .text.*rand_chacha*)
+    *(.text.*regex* .text.*gimli?* .text.*addr2line?* .text.*rustc_demangle?* .text.*fmt..Debug* .text.*rand_chacha*)
     *ring*.rlib:*(.text .text.*)
   }
   .text.http : {
@@ -55,7 +58,7 @@ INSERT AFTER .text;
 fn together_what_runs_together() {
     let folder = std::env::var_os("OUT_DIR").expect("cargo sets it");
     let folder = Path::new(&folder);
-    // target/PROFILE/build/PACKAGE/out
+    // target/PROFILE/build/PACKAGE/out, or target/TARGET/PROFILE/…
     if folder.ancestors().nth(3).and_then(Path::file_name) != Some("dist".as_ref()) {
         return;
     }

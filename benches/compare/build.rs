@@ -18,11 +18,23 @@ pub(crate) fn lb_drain() -> &'static Path {
     })
 }
 
+/// The target for which packages are built.
+fn target() -> String {
+    format!("{}-unknown-linux-musl", env::consts::ARCH)
+}
+
 /// Builds it with these options of cargo and the profile `dist`, in which these settings are others:
 /// `("OPT_LEVEL", "3")`.
 pub(crate) fn install(options: &[&str], settings: &[(&str, &str)]) -> PathBuf {
+    let added = Command::new("rustup").args(["target", "add", &target()]).status();
+    assert!(
+        added.is_ok_and(|status| status.success()),
+        "Rust's standard library for {} is missing, and rustup cannot add it; or name a binary in LB_DRAIN_BIN",
+        target()
+    );
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--locked", "--profile", "dist", "--bin", "lb-drain"]);
+    cargo.args(["--target", &target()]);
     cargo.args(options).current_dir(ROOT);
     // What cargo tells a bench about its package makes build scripts run again that look at these.
     for (name, _) in env::vars_os() {
@@ -39,9 +51,8 @@ pub(crate) fn install(options: &[&str], settings: &[(&str, &str)]) -> PathBuf {
     }
     let built = cargo.status().expect("cargo runs");
     assert!(built.success(), "{cargo:?}: {built}");
-    let target =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from);
-    target.join("dist/lb-drain")
+    let folder = env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from);
+    folder.join(target()).join("dist/lb-drain")
 }
 
 /// Compiles one of the programs in C beside this file into `folder`.

@@ -331,7 +331,10 @@ pub struct Parsed {
 ///
 /// What clap says, help and version included.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
-    let matches = Cli::command().try_get_matches_from(arguments)?;
+    let mut whole = Cli::command();
+    let matches = whole.try_get_matches_from_mut(arguments)?;
+    // The process ends soon: to take a thousand small things apart gains nothing.
+    std::mem::forget(whole);
     let cli = Cli::from_arg_matches(&matches)?;
     let command = matches.subcommand().map(|(_, matches)| matches);
     let origin = |id: &str| {

@@ -1,40 +1,10 @@
-//! How the binary is linked, where that is a matter of options: on Linux.
+//! How the binary is linked in the profile that is measured and shipped, on Linux: what runs together lies together.
 
 use std::path::Path;
-use std::process::Command;
-
-fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
-    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
-    if !is("CARGO_CFG_TARGET_OS", "linux") {
-        return;
-    }
-    together_what_runs_together();
-    if !is("CARGO_CFG_TARGET_ENV", "gnu") {
-        return;
-    }
-    // At a fixed address: else the loader writes 16 000 addresses into 100 pages at each start, a sixth of what a whole
-    // run costs (ARCHITECTURE.md, "Dependencies").
-    println!("cargo:rustc-link-arg-bins=-no-pie");
-    // With the unwinder in it, where the compiler has it: one library less to load at each start. The `cc` of this host
-    // knows those of its own architecture alone.
-    if std::env::var("HOST") != std::env::var("TARGET") {
-        return;
-    }
-    let asked = Command::new("cc").arg("-print-file-name=libgcc_eh.a").output();
-    let path = asked.map_or_else(
-        |_| String::new(),
-        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
-    );
-    let path = Path::new(path.trim());
-    if let Some(folder) = path.parent().filter(|_| path.is_absolute() && path.exists()) {
-        println!("cargo:rustc-link-search=native={}", folder.display());
-        println!("cargo:rustc-link-lib=static:-bundle=gcc_eh");
-    }
-}
 
 /// Functions that few runs need, by the crates and modules in their sections' names; then those of HTTP. The rest, which
-/// every run needs, comes before them.
+/// every run needs, comes before them. A name that ends with a crate's is of the standard library, made for that crate
+/// and used by all: so what has such names too is asked for with something behind it (`gimli?*`).
 const ORDER: &str = "
 SECTIONS
 {
@@ -54,8 +24,12 @@ INSERT AFTER .text;
 /// Puts what runs together in one place. Scattered over all of the binary, what a short run needs touches almost every
 /// 64 KiB of it, and each first touch is a page fault: together they were a tenth of such a run.
 ///
-/// Only in the profile that is measured and shipped. GNU ld and lld read such a script; mold does not.
-fn together_what_runs_together() {
+/// GNU ld and lld read such a script; mold does not.
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("linux") {
+        return;
+    }
     let folder = std::env::var_os("OUT_DIR").expect("cargo sets it");
     let folder = Path::new(&folder);
     // target/PROFILE/build/PACKAGE/out, or target/TARGET/PROFILE/…

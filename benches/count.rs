@@ -27,6 +27,8 @@ const MANY: usize = 100_000;
 /// Looks of which the median is told.
 const LOOKS: usize = 7;
 const ANSWERS: usize = 40;
+/// Times between looks in which the watch is measured.
+const INTERVALS: usize = 5;
 
 fn main() {
     let mut arguments = std::env::args().skip_while(|argument| argument != HOLD).skip(1);
@@ -221,22 +223,24 @@ fn answer((client, server): &mut (TcpStream, TcpStream)) {
     client.read_exact(&mut [0; 6]).expect("arrives");
 }
 
-/// The share of a core from the end of one look to the end of a later one.
+/// The share of a core from the end of the first look to the end of the last of some, some seconds apart.
 async fn watch() -> String {
     let (mut traffic, watching) = Traffic::new(BTreeSet::from([PORT]), evidence::open(None));
     tokio::select! {
         () = watching => unreachable!("it goes on"),
         text = async {
-            // The first two follow each other at once: that a look costs much is believed when the second one does.
-            traffic.next_look().await;
             traffic.next_look().await;
             let (begun, spent) = (Instant::now(), processor());
-            traffic.next_look().await;
+            // The first of them follows at once: that a look costs much is believed when a second one does.
+            for _ in 0..=INTERVALS {
+                traffic.next_look().await;
+            }
             let (wall, processor) = (begun.elapsed(), processor() - spent);
             format!(
-                "{:.2} % of a core, a look in {:.1} s",
+                "{:.2} % of a core in {:.0} s, {} looks",
                 100.0 * processor.as_secs_f64() / wall.as_secs_f64(),
-                wall.as_secs_f64()
+                wall.as_secs_f64(),
+                INTERVALS + 1
             )
         } => text,
     }

@@ -15,9 +15,9 @@ const NEAR: Duration = Duration::from_millis(10);
 /// What a look may take at that pace: without any connection the kernel goes through an empty table, which on a host
 /// with much memory is half a millisecond.
 const CHEAP: Duration = Duration::from_micros(500);
-/// What the cheaper of two looks takes beyond that may be one part in this many of the time: with the dearer one among
-/// 100 000 connections, all of them together take less than a hundredth.
-const SHARE: u32 = 150;
+/// What the cheaper of two looks takes beyond that may be one part in this many of the time: with the dearer ones among
+/// 100 000 connections, which cost up to twice as much, all of them together take less than a hundredth.
+const SHARE: u32 = 200;
 
 /// What is known of the ports at one moment.
 #[derive(Debug, Clone, Default)]

@@ -1,4 +1,4 @@
-//! What counting the requests in flight on this host costs: `cargo bench --bench count`, about a minute.
+//! What counting the requests in flight on this host costs: `cargo bench --bench count`, some minutes.
 //!
 //! One look at a port with 0, 1 000 and 100 000 idle connections, by sock_diag and by `/proc/net/tcp`, which is the
 //! fallback; the processor time of a watch on them; and how soon it sees the last answer. The connections are in a
@@ -28,7 +28,7 @@ const MANY: usize = 100_000;
 const LOOKS: usize = 7;
 const ANSWERS: usize = 40;
 /// Times between looks in which the watch is measured.
-const INTERVALS: usize = 5;
+const INTERVALS: usize = 2;
 
 fn main() {
     let mut arguments = std::env::args().skip_while(|argument| argument != HOLD).skip(1);

@@ -51,7 +51,8 @@ pub(crate) fn install(options: &[&str], settings: &[(&str, &str)]) -> PathBuf {
     }
     let built = cargo.status().expect("cargo runs");
     assert!(built.success(), "{cargo:?}: {built}");
-    let folder = env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from);
+    let folder =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from);
     folder.join(target()).join("dist/lb-drain")
 }
 

@@ -83,7 +83,10 @@ impl Haproxy {
         let uptime = self.ask("show info\n");
         let uptime = uptime.lines().find_map(|line| line.strip_prefix("Uptime_sec: "));
         let uptime = uptime.and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
-        assert!(uptime >= HOURS.as_secs(), "this HAProxy keeps its start elsewhere");
+        assert!(
+            uptime >= HOURS.as_secs(),
+            "this HAProxy keeps its start elsewhere"
+        );
     }
 
     /// A folder in memory that lives as long.

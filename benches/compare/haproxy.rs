@@ -27,7 +27,12 @@ pub(crate) fn run(limits: &mut Limits) {
     old.grow_old();
     table("HAProxy, nothing in flight", &old, true, limits);
     let young = Haproxy::start(1, "127.0.0.1:1");
-    table("the same, of a HAProxy that has just started", &young, false, limits);
+    table(
+        "the same, of a HAProxy that has just started",
+        &young,
+        false,
+        limits,
+    );
 }
 
 fn table(title: &'static str, haproxy: &Haproxy, promised: bool, limits: &mut Limits) {

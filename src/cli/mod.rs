@@ -332,10 +332,9 @@ pub struct Parsed {
 /// What clap says, help and version included.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
     let mut whole = Cli::command();
-    let matches = whole.try_get_matches_from_mut(arguments)?;
+    let mut matches = whole.try_get_matches_from_mut(arguments)?;
     // The process ends soon: to take a thousand small things apart gains nothing.
     std::mem::forget(whole);
-    let cli = Cli::from_arg_matches(&matches)?;
     let command = matches.subcommand().map(|(_, matches)| matches);
     let origin = |id: &str| {
         let source = |matches: &ArgMatches| matches.value_source(id);
@@ -348,7 +347,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, cl
     Ok(Parsed {
         budget_origin: origin("budget"),
         config_given: origin("config").is_some(),
-        cli,
+        cli: Cli::from_arg_matches_mut(&mut matches)?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! The configuration file. Every error names file, line and key.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -144,19 +144,18 @@ impl Document<'_> {
             ));
         }
         let mut all: Vec<Plan> = Vec::new();
+        let mut namesakes: HashMap<String, u32> = HashMap::new();
         for section in self.sections {
             let mut plans = plans_of(section, host)
                 .map_err(|(place, message)| ConfigError::at(self.path, self.text, Some(place), &message))?;
-            // Sections of one name are told apart by their order.
-            let namesakes: BTreeSet<&str> = all
-                .iter()
-                .filter(|other| plans.first().is_some_and(|plan| plan.name == other.name))
-                .map(|other| other.section.as_str())
-                .collect();
-            if !namesakes.is_empty() {
-                let number = namesakes.len() + 1;
-                for plan in &mut plans {
-                    plan.section = format!("{} {number}", plan.name);
+            if let Some(plan) = plans.first() {
+                // Sections of one name are told apart by their order.
+                let number = namesakes.entry(plan.name.clone()).or_insert(0);
+                *number += 1;
+                if *number > 1 {
+                    for plan in &mut plans {
+                        plan.section = format!("{} {number}", plan.name);
+                    }
                 }
             }
             all.extend(plans);

@@ -33,8 +33,10 @@ use tokio::task::JoinSet;
 /// `run.ledger`, of which `plans[i]` got entry `i` first.
 pub async fn deregister(run: &Run, plans: Vec<Plan>) {
     let leaving = settled::Leaving::default();
-    each(run, plans, |run, plan, number| {
-        leave::leave(run, plan, number, leaving.one())
+    // One that counts until all have begun: the first may have left before the last begins.
+    let beginning = leaving.one();
+    each(run, plans, move |run, plan, number| {
+        leave::leave(run, plan, number, beginning.leaving().one())
     })
     .await;
 }
@@ -47,7 +49,7 @@ pub async fn register(run: &Run, plans: Vec<Plan>, how: Return) {
     .await;
 }
 
-/// Runs one task for each plan until all have ended or the budget has.
+/// Runs one task for each plan until all have ended or the budget has. `task` is dropped once all have begun.
 async fn each<F>(run: &Run, plans: Vec<Plan>, task: impl Fn(Run, Plan, usize) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -61,17 +63,15 @@ where
         .collect();
     // Sockets answer at once.
     plans.sort_by_key(|(_, plan)| !plan.balancer.identity().is_socket());
-    // All are counted before the first begins, which may have ended before the last does.
-    let ready: Vec<_> = plans
-        .into_iter()
-        .map(|(number, plan)| (number, task(run.clone(), plan, number)))
-        .collect();
     let all = async {
-        for (number, task) in ready {
-            numbers.insert(tasks.spawn(task).id(), number);
+        for (number, plan) in plans {
+            numbers.insert(tasks.spawn(task(run.clone(), plan, number)).id(), number);
             // Each begins, and whoever has been answered goes on, before the next: to connect to a hundred takes time.
+            // So does whoever has to answer on this very processor, a HAProxy of this host for one.
+            std::thread::yield_now();
             tokio::task::yield_now().await;
         }
+        drop(task);
         while let Some(ended) = tasks.join_next_with_id().await {
             // A mistake of ours in one provider leaves its entries where they stand; the others go on.
             if let Err(panic) = ended

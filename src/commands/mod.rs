@@ -20,21 +20,13 @@ use crate::config::Settings;
 use crate::exit::Exit;
 use crate::report;
 
-/// After so many steps of tasks the runtime looks what has been answered. tokio's own 61 would keep an answer waiting while
-/// sixty load balancers are connected to.
-const ANSWERS: u32 = 4;
-
 /// Runs a command to its exit code.
 #[must_use]
 pub fn run(parsed: &Parsed) -> Exit {
     let common = parsed.cli.command.common();
     report::log::concerns(common.service.as_deref());
     // One thread: the work is waiting.
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .event_interval(ANSWERS)
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             refuse(common, &format!("no async runtime: {error}"));

@@ -1069,6 +1069,29 @@ async fn what_is_put_back_after_it_has_drained_is_taken_out_while_others_still_l
 }
 
 #[tokio::test(start_paused = true)]
+async fn others_still_leave_that_have_yet_to_begin() {
+    let stage = Stage::new(30 * SECOND);
+    let at_once = |endpoint| Fake {
+        takes: Duration::ZERO,
+        reads_back: true,
+        ..Fake::new(endpoint)
+    };
+    let early = Arc::new(at_once("early").at(5 * SECOND, Act::PutBack));
+    // Each fails as soon as it begins, so that nobody is leaving when the first has drained and the last has yet to begin.
+    let between: Vec<_> = (0..100)
+        .map(|_| Arc::new(at_once("between").at(Duration::ZERO, Act::Deny)))
+        .collect();
+    let late = Arc::new(
+        Fake::new("late")
+            .at(Duration::ZERO, Act::InFlight(Some(1)))
+            .at(10 * SECOND, Act::InFlight(Some(0))),
+    );
+    let all: Vec<_> = std::iter::once(&early).chain(&between).chain([&late]).collect();
+    let members = stage.deregister(&all).await;
+    assert_eq!((members[0].standing, members[0].attempts), (Standing::Drained, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_put_back_and_cannot_be_taken_out_is_never_called_drained() {
     let stage = Stage::with_ports(10 * SECOND, on_port(), quiet_ports());
     let fake = Arc::new(

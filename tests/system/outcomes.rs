@@ -55,6 +55,30 @@ impl Scene {
 }
 
 #[test]
+fn a_load_balancer_is_found_by_its_name() {
+    // What looks names up is part of a static binary.
+    let scene = Scene::new(Setup {
+        global: "stats socket ipv4@127.0.0.1:9999 level admin",
+        ..Setup::default()
+    });
+    let ended = lb_drain(
+        &scene.network,
+        &[
+            "deregister",
+            "--haproxy",
+            "tcp://localhost:9999",
+            "--haproxy-server",
+            "web/app1",
+            "--budget",
+            "10s",
+        ],
+    )
+    .wait();
+    ended.assert_code(0);
+    assert_eq!(scene.haproxy.admin_state("app1"), DRAIN);
+}
+
+#[test]
 fn an_idle_server_is_out_in_no_time_and_the_report_holds_every_field() {
     let scene = Scene::new(Setup::default());
     let ended = scene.deregister("10s", &["--output", "json"]);

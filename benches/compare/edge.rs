@@ -1,8 +1,7 @@
 //! A real HAProxy.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -50,45 +49,6 @@ impl Haproxy {
         this
     }
 
-    /// Makes it one that has run for hours, as most have that a host leaves: by what it remembers of its start, in its
-    /// memory. To wait for it would take an hour.
-    pub(crate) fn grow_old(&self) {
-        let process = PathBuf::from(format!("/proc/{}", self.process.id()));
-        let run = Command::new("nm")
-            .args(["--dynamic", "--defined-only"])
-            .arg(process.join("exe"))
-            .output()
-            .expect("nm is installed");
-        let symbols = String::from_utf8(run.stdout).expect("names");
-        let maps = fs::read_to_string(process.join("maps")).expect("it runs");
-        let base = maps.split('-').next().and_then(hexadecimal).expect("an address");
-        let memory = File::options()
-            .read(true)
-            .write(true)
-            .open(process.join("mem"))
-            .expect("a process of ours");
-        // In seconds up to 2.7, and in nanoseconds since.
-        for (name, unit) in [("start_date", 1), ("start_time_ns", 1_000_000_000)] {
-            let found = symbols
-                .lines()
-                .find_map(|line| line.strip_suffix(name)?.split(' ').next().and_then(hexadecimal));
-            let Some(offset) = found else { continue };
-            let mut start = [0; 8];
-            memory.read_exact_at(&mut start, base + offset).expect("mapped");
-            let start = u64::from_ne_bytes(start).wrapping_sub(HOURS.as_secs() * unit);
-            memory
-                .write_all_at(&start.to_ne_bytes(), base + offset)
-                .expect("mapped");
-        }
-        let uptime = self.ask("show info\n");
-        let uptime = uptime.lines().find_map(|line| line.strip_prefix("Uptime_sec: "));
-        let uptime = uptime.and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
-        assert!(
-            uptime >= HOURS.as_secs(),
-            "this HAProxy keeps its start elsewhere"
-        );
-    }
-
     /// A folder in memory that lives as long.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -117,12 +77,6 @@ impl Haproxy {
         stream.read_to_string(&mut answer).expect("an answer");
         answer
     }
-}
-
-const HOURS: Duration = Duration::from_secs(2 * 60 * 60);
-
-fn hexadecimal(digits: &str) -> Option<u64> {
-    u64::from_str_radix(digits, 16).ok()
 }
 
 impl Drop for Haproxy {

@@ -20,23 +20,9 @@ pub(crate) fn leave(binary: &Path, haproxy: &Haproxy) -> Command {
 
 const LINE: &str = "set server web/app1 state drain\n";
 
-/// Prints the tables: of a HAProxy that has run for hours, as most have, and of one that has just started. This host's
-/// connections have to show then what a process of before may still serve.
+/// Prints the table.
 pub(crate) fn run(limits: &mut Limits) {
-    let old = Haproxy::start(1, "127.0.0.1:1");
-    old.grow_old();
-    table("HAProxy, nothing in flight", &old, true, limits);
-    let young = Haproxy::start(1, "127.0.0.1:1");
-    table(
-        "the same, of a HAProxy that has just started",
-        &young,
-        false,
-        limits,
-    );
-}
-
-fn table(title: &'static str, haproxy: &Haproxy, promised: bool, limits: &mut Limits) {
-    let at_most = |part: f64| promised.then_some(part);
+    let haproxy = &Haproxy::start(1, "127.0.0.1:1");
     let socket = haproxy.socket(0).display().to_string();
     let bare = build::c("drain", haproxy.folder());
     let line = haproxy.folder().join("line");
@@ -52,23 +38,23 @@ fn table(title: &'static str, haproxy: &Haproxy, promised: bool, limits: &mut Li
                 .arg(format!("echo '{}' | socat - {socket}", LINE.trim()));
             command
         })
-        .at_most(at_most(0.45)),
+        .at_most(0.45),
         Side::new("socat, the line on its standard input", || {
             let mut command = Command::new("socat");
             command.args(["-", &socket]);
             command
         })
         .reading(&line)
-        .at_most(at_most(0.6)),
+        .at_most(0.6),
         Side::new("C: connect, write the line, read to the end", || {
             let mut command = Command::new(&bare);
             command.arg(&socket);
             command
         })
-        .at_most(at_most(3.5)),
+        .at_most(3.5),
     ];
     let table = Table {
-        title,
+        title: "HAProxy, nothing in flight",
         runs: 101,
         memory: 8.0,
     };

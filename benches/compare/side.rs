@@ -37,9 +37,9 @@ impl<'a> Side<'a> {
         self
     }
 
-    /// The first side may take this part of the wall time of this one, if anything was promised.
-    pub(crate) fn at_most(mut self, part: impl Into<Option<f64>>) -> Self {
-        self.at_most = part.into();
+    /// The first side may take this part of the wall time of this one.
+    pub(crate) fn at_most(mut self, part: f64) -> Self {
+        self.at_most = Some(part);
         self
     }
 }

@@ -1,7 +1,6 @@
 //! The verbs.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +15,8 @@ use crate::check;
 use crate::client::Client;
 use crate::command::{Command, Server, State};
 use crate::endpoint::Endpoint;
-use crate::entry::{Count, Entry, Own, Stat};
+use crate::entry::{Entry, Own, Stat};
+use crate::process::Process;
 use crate::restore::{self, Before};
 
 /// HAProxy answers in a fraction of a millisecond, and counts: while little is in flight, the end is seen
@@ -405,41 +405,6 @@ impl LoadBalancer for Haproxy {
 
     async fn check(&self) -> Vec<Finding> {
         check::check(self).await
-    }
-}
-
-/// So long after a reload hardly a request of before it can still be served. What lives longer is a tunnel, and
-/// no stop has the time to wait for one.
-const OLD_ENOUGH: Duration = Duration::from_secs(60 * 60);
-
-/// The process that answers.
-///
-/// After a reload the socket belongs to a new one, which counts nothing of what the old one is still serving: its
-/// zero would be no proof of anything.
-#[derive(Debug, Default)]
-struct Process {
-    first: AtomicU32,
-    replaced: AtomicBool,
-}
-
-impl Process {
-    /// How far its numbers are to be believed.
-    fn count(&self, answer: &Answer<'_>) -> Count {
-        if let Some(pid) = answer.pid {
-            let first = self
-                .first
-                .compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed);
-            if first.is_err_and(|first| first != pid) {
-                self.replaced.store(true, Ordering::Relaxed);
-            }
-        }
-        match answer.old_workers {
-            Some(true) => Count::Unknown,
-            Some(false) => Count::Whole,
-            None if self.replaced.load(Ordering::Relaxed) => Count::Unknown,
-            None if answer.uptime.is_some_and(|uptime| uptime >= OLD_ENOUGH) => Count::Whole,
-            None => Count::Partial,
-        }
     }
 }
 

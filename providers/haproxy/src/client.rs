@@ -9,7 +9,7 @@ use crate::answer::{self, Answer, Refusal, excerpt};
 use crate::command::{Command, Commands};
 use crate::endpoint::{Address, Endpoint};
 use crate::table::Unreadable;
-use crate::transport::{Failure, Transport};
+use crate::transport::{Failure, Reply, Transport};
 
 /// What to do about an answer that HAProxy would not give.
 const ELSEWHERE: &str = "is this HAProxy's runtime API?";
@@ -42,8 +42,8 @@ impl Client {
     pub(crate) async fn read<T>(&self, all: &[Command<'_>], take: impl Fn(&Answer<'_>) -> T) -> Result<T> {
         if !self.is_master.load(Ordering::Relaxed) {
             let commands = Commands { all, prefix: "" };
-            let text = self.exchange(commands).await?;
-            let answer = self.parse(commands, &text)?;
+            let reply = self.exchange(commands).await?;
+            let answer = self.parse(commands, &reply)?;
             if !understood_nothing(&answer) {
                 return self.known(commands, &answer).map(|()| take(&answer));
             }
@@ -52,8 +52,8 @@ impl Client {
             all,
             prefix: TO_WORKER,
         };
-        let text = self.exchange(commands).await?;
-        let answer = self.parse(commands, &text)?;
+        let reply = self.exchange(commands).await?;
+        let answer = self.parse(commands, &reply)?;
         self.known(commands, &answer)?;
         self.is_master.store(true, Ordering::Relaxed);
         Ok(take(&answer))
@@ -65,8 +65,8 @@ impl Client {
             all: &[command],
             prefix: self.prefix(),
         };
-        let text = self.exchange(commands).await?;
-        self.made(commands, &text)
+        let reply = self.exchange(commands).await?;
+        self.made(commands, &reply.text)
     }
 
     /// Has a change made and asks for tables, states among them, on one connection: HAProxy does one after the other.
@@ -79,13 +79,13 @@ impl Client {
         let prefix = self.prefix();
         let all = [&[change], then].concat();
         let commands = Commands { all: &all, prefix };
-        let text = self.exchange(commands).await?;
+        let reply = self.exchange(commands).await?;
         // A change that is made answers with an empty line.
-        if !text.starts_with('\n') {
+        if !reply.text.starts_with('\n') {
             let all = &[change];
-            self.made(Commands { all, prefix }, &text)?;
+            self.made(Commands { all, prefix }, &reply.text)?;
         }
-        let answer = self.parse(commands, &text)?;
+        let answer = self.parse(commands, &reply)?;
         self.known(commands, &answer)?;
         Ok(take(&answer))
     }
@@ -128,28 +128,30 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, commands: Commands<'_>) -> Result<String> {
+    async fn exchange(&self, commands: Commands<'_>) -> Result<Reply> {
         let line = format!("{commands}\n");
-        let text = self
+        let reply = self
             .transport
             .exchange(&line)
             .await
             .map_err(|failure| self.failed(commands, failure))?;
-        if text.is_empty() {
+        if reply.text.is_empty() {
             // Success is an empty line; nothing at all means that HAProxy went away.
             return Err(self.unexpected(commands, "it closed the connection without an answer"));
         }
-        Ok(text)
+        Ok(reply)
     }
 
-    fn parse<'a>(&self, commands: Commands<'_>, text: &'a str) -> Result<Answer<'a>> {
-        Answer::parse(text).map_err(|unreadable| {
+    fn parse<'a>(&self, commands: Commands<'_>, reply: &'a Reply) -> Result<Answer<'a>> {
+        let answer = Answer::parse(&reply.text).map_err(|unreadable| {
             let why = match unreadable {
                 Unreadable::CutShort => "its answer ends in the middle".to_owned(),
                 Unreadable::Odd(why) => why,
             };
             self.unexpected(commands, why)
-        })
+        })?;
+        let listener = reply.listener;
+        Ok(Answer { listener, ..answer })
     }
 
     /// An error where an answer has words in it that cannot be counted on to mean "no such name".

@@ -7,8 +7,8 @@
 //! - [`mod@command`] what may be said, [`mod@table`] and [`mod@answer`] what comes back;
 //! - [`mod@client`] one HAProxy, its failures told so that an operator can act;
 //! - [`mod@entry`] what a server's state means for leaving, [`mod@restore`] how it comes back;
-//! - [`mod@balancer`] the verbs, [`mod@recent`] what one leaves for the next, [`mod@check`] the verb that changes nothing, [`mod@settings`] the
-//!   configuration.
+//! - [`mod@process`] how far the process that answers can be believed, [`mod@succession`] whether it took over from another;
+//! - [`mod@balancer`] the verbs, [`mod@check`] the verb that changes nothing, [`mod@settings`] the configuration.
 
 mod answer;
 mod balancer;
@@ -20,8 +20,10 @@ mod entry;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod process;
 mod restore;
 mod settings;
+mod succession;
 mod table;
 mod transport;
 

@@ -32,6 +32,14 @@ pub(crate) enum Failure {
     Endless(usize),
 }
 
+/// All that came back.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) text: String,
+    /// The process that opened the socket, by its pid on this host (`SO_PEERCRED`); only a unix socket tells.
+    pub(crate) listener: Option<u32>,
+}
+
 /// The way to one HAProxy.
 #[derive(Debug)]
 pub(crate) struct Transport {
@@ -59,9 +67,14 @@ impl Transport {
     ///
     /// Our side is closed after the line: a worker closes after its answer anyway, while the master CLI keeps
     /// the connection open unless it has seen the end of the input.
-    pub(crate) async fn exchange(&self, line: &str) -> Result<String, Failure> {
-        match self.endpoint.address() {
-            Address::Unix(path) => talk(UnixStream::connect(path).await, line).await,
+    pub(crate) async fn exchange(&self, line: &str) -> Result<Reply, Failure> {
+        let mut listener = None;
+        let text = match self.endpoint.address() {
+            Address::Unix(path) => {
+                let stream = UnixStream::connect(path).await;
+                listener = stream.as_ref().ok().and_then(listener_of);
+                talk(stream, line).await
+            }
             Address::Ip(address) => talk(TcpStream::connect(address).await, line).await,
             Address::Name(name, port) => {
                 let stream = match self.peer.get() {
@@ -70,7 +83,8 @@ impl Transport {
                 };
                 talk(stream, line).await
             }
-        }
+        };
+        text.map(|text| Reply { text, listener })
     }
 
     async fn connect_by_name(&self, name: &str, port: u16) -> Result<io::Result<TcpStream>, Failure> {
@@ -83,6 +97,12 @@ impl Transport {
         }
         Ok(stream)
     }
+}
+
+fn listener_of(stream: &UnixStream) -> Option<u32> {
+    let pid = stream.peer_cred().ok()?.pid()?;
+    // A process of another namespace is 0 here.
+    u32::try_from(pid).ok().filter(|&pid| pid > 0)
 }
 
 /// Whether these may be the addresses of one host: at most one of each family. Else all of them.

@@ -58,7 +58,10 @@ async fn a_worker_is_spoken_to_with_and_without_severities() {
         return;
     };
     for socket in ["admin.sock", "words.sock", "numbers.sock"] {
-        leaves_and_comes_back(&haproxy, &*haproxy.balancer(socket, &["web/app1"])).await;
+        let balancer = haproxy.balancer(socket, &["web/app1"]);
+        leaves_and_comes_back(&haproxy, &*balancer).await;
+        let view = balancer.look(&app1()).await.expect("looks");
+        assert!(!view.partial, "it was started to take over from nobody");
     }
 }
 
@@ -113,6 +116,11 @@ async fn tcp_is_spoken_in_both_families() {
         };
         let balancer = connect(settings, &Host::default()).expect("settings").remove(0);
         leaves_and_comes_back(&haproxy, &*balancer).await;
+        let view = balancer.look(&app1()).await.expect("looks");
+        assert!(
+            view.partial,
+            "how it was started is not known of one that is far away"
+        );
     }
 }
 

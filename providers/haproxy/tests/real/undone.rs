@@ -37,6 +37,7 @@ async fn reload_during_a_drain(keep_state: bool, socket: &str) {
     let balancer = haproxy.balancer(socket, &["web/app1"]);
     let app1 = Target::new("web/app1");
     balancer.find().await.expect("finds");
+    assert!(!look(&*balancer).await.partial, "its worker is the first");
     let slow = slow_request(&haproxy, &*balancer).await;
     balancer
         .deregister(&app1, Firmness::Drain, None)

@@ -7,14 +7,16 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::evidence::{Effort, Evidence};
+use crate::evidence::{self, Effort, Evidence};
 
-/// The shortest time between two looks. The end of an answer takes two of them: that it came, and that nothing moves
-/// any more.
+/// The shortest time between two looks while an answer is missing.
 const NEAR: Duration = Duration::from_millis(10);
+/// The same where all that is left are answers that came since the look before: a second look has to show that nothing
+/// moves any more.
+const SOON: Duration = Duration::from_millis(5);
 /// What a look may take at that pace: without any connection the kernel goes through an empty table, which on a host
-/// with much memory is half a millisecond.
-const CHEAP: Duration = Duration::from_micros(500);
+/// with much memory takes half a millisecond, and up to twice that where the processor has other things in its cache.
+const CHEAP: Duration = Duration::from_millis(1);
 /// What the cheaper of two looks takes beyond that may be one part in this many of the time: with the dearer ones among
 /// 100 000 connections, which cost up to twice as much, all of them together take less than a hundredth.
 const SHARE: u32 = 200;
@@ -146,6 +148,7 @@ async fn run(
     // The load balancers first: a look through many connections takes its time.
     tokio::task::yield_now().await;
     let mut before = Duration::ZERO;
+    let mut near = NEAR;
     loop {
         let ports = wanted.borrow_and_update().clone();
         let effort = Effort::begin();
@@ -156,6 +159,7 @@ async fn run(
                 Ok(traffic) => {
                     sight.blind = None;
                     sight.looked_at = Some(now);
+                    near = if all_are_ending(&traffic) { SOON } else { NEAR };
                     for (port, traffic) in traffic {
                         let entry = sight.ports.entry(port).or_insert(Port {
                             in_flight: 0,
@@ -176,7 +180,7 @@ async fn run(
         }
         // Now and then a look does more, at a pace of its own. That is not what looks cost.
         let spent = effort.spent();
-        let pause = NEAR.max(spent.min(before).saturating_sub(CHEAP) * SHARE);
+        let pause = near.max(spent.min(before).saturating_sub(CHEAP) * SHARE);
         before = spent;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -186,6 +190,12 @@ async fn run(
             }
         }
     }
+}
+
+fn all_are_ending(traffic: &BTreeMap<u16, evidence::Traffic>) -> bool {
+    let sum = |number: fn(&evidence::Traffic) -> u64| traffic.values().map(number).sum::<u64>();
+    let moving = sum(|port| port.moving);
+    moving > 0 && moving == sum(|port| port.in_flight)
 }
 
 #[cfg(test)]
@@ -198,7 +208,7 @@ mod tests {
     struct Work(Vec<u64>);
 
     impl Evidence for Work {
-        fn look(&mut self, _: &BTreeSet<u16>) -> io::Result<BTreeMap<u16, crate::evidence::Traffic>> {
+        fn look(&mut self, _: &BTreeSet<u16>) -> io::Result<BTreeMap<u16, evidence::Traffic>> {
             let effort = Effort::begin();
             let work = Duration::from_millis(self.0.pop().unwrap_or_default());
             while effort.spent() < work {}
@@ -206,11 +216,30 @@ mod tests {
         }
     }
 
+    /// Sees so many in flight, and of them so many that only move, at each look.
+    struct InFlight(u64, u64);
+
+    impl Evidence for InFlight {
+        fn look(&mut self, ports: &BTreeSet<u16>) -> io::Result<BTreeMap<u16, evidence::Traffic>> {
+            let on_port = evidence::Traffic {
+                in_flight: self.0,
+                moving: self.1,
+                ..evidence::Traffic::default()
+            };
+            Ok(ports.iter().map(|&port| (port, on_port)).collect())
+        }
+    }
+
     /// The time to the look after all of these.
     async fn after(mut work: Vec<u64>) -> Duration {
         let looks = work.len();
         work.reverse();
-        let (mut traffic, looking) = Traffic::new(BTreeSet::from([80]), Box::new(Work(work)));
+        until_look(looks, Box::new(Work(work))).await
+    }
+
+    /// The time to the look after so many.
+    async fn until_look(looks: usize, evidence: Box<dyn Evidence>) -> Duration {
+        let (mut traffic, looking) = Traffic::new(BTreeSet::from([80]), evidence);
         let began = Instant::now();
         tokio::select! {
             () = looking => {}
@@ -227,5 +256,13 @@ mod tests {
     async fn one_look_that_costs_more_does_not_delay_the_next_and_looks_that_all_do_are_rare() {
         assert!(after(vec![0, 0, 20, 0, 20, 0]).await <= Duration::from_millis(200));
         assert!(after(vec![0, 20, 20]).await >= (Duration::from_millis(20) - CHEAP) * SHARE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_all_is_answered_the_next_look_comes_sooner() {
+        for (in_flight, moving, between) in [(0, 0, NEAR), (2, 0, NEAR), (2, 1, NEAR), (2, 2, SOON)] {
+            let took = until_look(4, Box::new(InFlight(in_flight, moving))).await;
+            assert_eq!(took, between * 4, "{moving} of {in_flight}");
+        }
     }
 }

@@ -33,7 +33,6 @@ mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::time::Duration;
 
 pub use arrivals::{Arrivals, Came};
 pub use connection::{Connection, Reason, Verdict};
@@ -62,8 +61,9 @@ pub struct Traffic {
     /// Those of them of which it cannot be told, and never will be as long as nothing moves: request and answer came
     /// at one moment, too long ago to see what the kernel did afterwards.
     pub undecidable: u64,
-    /// How long ago a byte last moved on any connection that is open now. `None`: on none of them, ever.
-    pub last_moved: Option<Duration>,
+    /// Those of them that are in flight only because bytes moved since the look before: unless more follow, they are
+    /// done.
+    pub moving: u64,
     /// Whether something listens there, on whatever address.
     pub listening: bool,
 }

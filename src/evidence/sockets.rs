@@ -192,8 +192,6 @@ impl Survey {
             let Some(on_port) = traffic.get_mut(&connection.local_port) else {
                 continue;
             };
-            let moved = on_port.last_moved.into_iter().chain(connection.last_moved);
-            on_port.last_moved = moved.min();
             match connection.verdict {
                 Verdict::Idle => {}
                 Verdict::InFlight(_) if connection.unaccepted => {
@@ -201,6 +199,7 @@ impl Survey {
                 }
                 Verdict::InFlight(reason) => {
                     on_port.in_flight += 1;
+                    on_port.moving += u64::from(reason == Reason::Moving);
                     on_port.undecidable += u64::from(reason == Reason::Undecided && connection.has_settled());
                 }
             }

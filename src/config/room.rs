@@ -104,7 +104,7 @@ mod tests {
         async fn register(&self, _: &Target, _: Option<&Value>) -> Result<()> {
             unreachable!("no run")
         }
-        async fn others_in_service(&self, _: &Target) -> Result<Option<u64>> {
+        async fn others_in_service(&self, _: &Target, _: &[Target]) -> Result<Option<u64>> {
             unreachable!("no run")
         }
         async fn check(&self) -> Vec<Finding> {

@@ -243,7 +243,7 @@ impl LoadBalancer for Fake {
         Ok(())
     }
 
-    async fn others_in_service(&self, _: &Target) -> Result<Option<u64>> {
+    async fn others_in_service(&self, _: &Target, _: &[Target]) -> Result<Option<u64>> {
         Ok(None)
     }
 

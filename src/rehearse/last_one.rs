@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lb_drain_api::duration::human;
-use lb_drain_api::{Error, Found, Rotation};
+use lb_drain_api::{Error, Found, Rotation, Target};
 
 use crate::engine::Plan;
 use crate::record::Record;
@@ -52,55 +52,66 @@ pub async fn standing(
     even_if_last: bool,
 ) -> Result<Standing, Refusal> {
     let mut standing = Standing::default();
+    let mut entries = Vec::new();
     for plan in plans {
+        match entries_of(plan, limit).await {
+            Ok(found) => entries.extend(found.into_iter().map(|found| (plan, found))),
+            Err(why) if plan.optional => standing.remarks.push(format!("{} (optional)", why.why())),
+            Err(why) => return Err(why),
+        }
+    }
+    for (plan, Found { target, view }) in &entries {
         let (name, balancer) = (&plan.name, &plan.balancer);
         let identity = balancer.identity();
-        let found = match within(limit, plan, balancer.find()).await {
-            Ok(found) => found,
-            Err(error) if plan.optional => {
-                standing.remarks.push(format!("{name}: {error} (optional)"));
-                continue;
-            }
-            Err(error) => return Err(Refusal::NoAnswer(format!("{name}: {error}"))),
-        };
-        if found.is_empty() && !plan.optional {
+        let view = view
+            .as_ref()
+            .map_err(|error| Refusal::NoAnswer(format!("{name}: {error}")))?;
+        let whole = format!("{} {} {target}", identity.provider, identity.endpoint);
+        if !matches!(view.rotation, Rotation::InService | Rotation::Unknown) {
             return Err(Refusal::Unfit(format!(
-                "{name}: has no entry of this host: nothing to rehearse"
+                "{name}: {whole} is not in service (its state is {}); a rehearsal starts in service",
+                view.state
             )));
         }
-        for Found { target, view } in found {
-            let view = view.map_err(|error| Refusal::NoAnswer(format!("{name}: {error}")))?;
-            let whole = format!("{} {} {target}", identity.provider, identity.endpoint);
-            if !matches!(view.rotation, Rotation::InService | Rotation::Unknown) {
+        if record.entry(identity, target).is_some_and(|entry| entry.kept_out) {
+            return Err(Refusal::Unfit(format!(
+                "{name}: {whole} is on record as kept out by hand (deregister --keep-out), so a rehearsal would not \
+                 bring it back; run lb-drain register by hand first"
+            )));
+        }
+        standing.ports.extend(&view.ports);
+        // Two sections can name servers of one backend.
+        let leaving: Vec<Target> = entries
+            .iter()
+            .filter(|(other, _)| other.balancer.identity() == identity)
+            .map(|(_, found)| found.target.clone())
+            .collect();
+        match within(limit, plan, balancer.others_in_service(target, &leaving)).await {
+            Ok(Some(0)) if !even_if_last => {
                 return Err(Refusal::Unfit(format!(
-                    "{name}: {whole} is not in service (its state is {}); a rehearsal starts in service",
-                    view.state
+                    "{name}: {whole} is the last one in service there: without it every request would fail; \
+                     bring another one into service, or write --even-if-last"
                 )));
             }
-            if record
-                .entry(identity, &target)
-                .is_some_and(|entry| entry.kept_out)
-            {
-                return Err(Refusal::Unfit(format!(
-                    "{name}: {whole} is on record as kept out by hand (deregister --keep-out), so a rehearsal would not \
-                     bring it back; run lb-drain register by hand first"
-                )));
-            }
-            standing.ports.extend(view.ports);
-            match within(limit, plan, balancer.others_in_service(&target)).await {
-                Ok(Some(0)) if !even_if_last => {
-                    return Err(Refusal::Unfit(format!(
-                        "{name}: {whole} is the last one in service there: without it every request would fail; \
-                         bring another one into service, or write --even-if-last"
-                    )));
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => standing.silent.push(format!("{name}: {whole}")),
-                Err(error) => return Err(Refusal::NoAnswer(format!("{name}: {error}"))),
-            }
+            Ok(Some(_)) => {}
+            Ok(None) => standing.silent.push(format!("{name}: {whole}")),
+            Err(error) => return Err(Refusal::NoAnswer(format!("{name}: {error}"))),
         }
     }
     Ok(standing)
+}
+
+/// The entries of this host at one load balancer.
+async fn entries_of(plan: &Plan, limit: Duration) -> Result<Vec<Found>, Refusal> {
+    let name = &plan.name;
+    let found = within(limit, plan, plan.balancer.find()).await;
+    let found = found.map_err(|error| Refusal::NoAnswer(format!("{name}: {error}")))?;
+    if found.is_empty() && !plan.optional {
+        return Err(Refusal::Unfit(format!(
+            "{name}: has no entry of this host: nothing to rehearse"
+        )));
+    }
+    Ok(found)
 }
 
 async fn within<T>(

@@ -189,6 +189,31 @@ fn the_last_server_stays_unless_told_otherwise() {
 }
 
 #[test]
+fn servers_that_leave_together_do_not_take_each_others_requests() {
+    let scene = Scene::new();
+    let file = scene.folder.path().join("lb-drain.toml");
+    let section = |server: &str| {
+        format!(
+            "[[load_balancer]]\nname = \"{server}\"\nprovider = \"haproxy\"\nsockets = [{:?}]\nservers = [\"web/{server}\"]\n",
+            scene.haproxy.socket()
+        )
+    };
+    fs::write(&file, section("app1") + &section("app2")).expect("written");
+    let (file, state) = (file.to_str().expect("a path"), scene.folder.path().join("state"));
+    let state = state.to_str().expect("a path");
+    let options = "rehearse --port 8081 --duration 2s --url http://127.0.0.1:8000/sleep/20 --config";
+    let mut arguments: Vec<&str> = options.split_whitespace().collect();
+    arguments.extend([file, "--state-dir", state]);
+    let refused = lb_drain(&scene.network, &arguments).wait();
+    refused.assert_code(2);
+    assert!(
+        refused.stderr.contains("web/app1 is the last one in service"),
+        "{refused:#?}"
+    );
+    assert_eq!(scene.haproxy.admin_state("app1"), 0);
+}
+
+#[test]
 fn an_interruption_while_it_is_out_puts_the_server_back_as_it_was() {
     let scene = Scene::new();
     scene.haproxy.tell("set server web/app1 weight 7");

@@ -57,9 +57,10 @@ pub trait LoadBalancer: Debug + Send + Sync {
     async fn register(&self, target: &Target, before: Option<&Value>) -> Result<()>;
 
     /// How many others would take the requests of one entry while it is out: in service by the load
-    /// balancer's account, in the same place. `None` where it has no way to tell, or does not permit it.
+    /// balancer's account, in the same place. `leaving` are the entries that leave with it, `target` among them, by
+    /// whatever section of the configuration. `None` where it has no way to tell, or does not permit it.
     /// Changes nothing.
-    async fn others_in_service(&self, target: &Target) -> Result<Option<u64>>;
+    async fn others_in_service(&self, target: &Target, leaving: &[Target]) -> Result<Option<u64>>;
 
     /// Whether leaving would work, without changing anything: reachability, permissions, names.
     async fn check(&self) -> Vec<Finding>;

@@ -296,7 +296,8 @@ impl LoadBalancer for Group {
         Ok(())
     }
 
-    async fn others_in_service(&self, _: &Target) -> Result<Option<u64>> {
+    async fn others_in_service(&self, _target: &Target, _leaving: &[Target]) -> Result<Option<u64>> {
+        // Whatever the group has of this host, on any port, is one entry.
         let ours = self.seen().await?;
         if self.known().blind {
             return Ok(None);

@@ -382,20 +382,17 @@ impl LoadBalancer for Haproxy {
         weighed
     }
 
-    async fn others_in_service(&self, target: &Target) -> Result<Option<u64>> {
+    async fn others_in_service(&self, target: &Target, leaving: &[Target]) -> Result<Option<u64>> {
         let server = server(target)?;
-        // They leave together.
-        let ours = self.targets().await?;
-        let is_ours = |name: &str| {
+        let leaves = |name: &str| {
             let whole = format!("{}/{name}", server.backend);
-            ours.iter().any(|target| target.as_str() == whole)
+            leaving.iter().any(|target| target.as_str() == whole)
         };
         let in_service = self
             .client
             .read(&[Command::ShowState(Some(server.backend))], |answer| {
                 let rows = answer.states.iter().flatten();
-                rows.filter(|row| row.backend == server.backend && row.server != server.name)
-                    .filter(|row| !is_ours(row.server))
+                rows.filter(|row| row.backend == server.backend && !leaves(row.server))
                     .filter(|row| Entry::new(row, &self.own).rotation() == Rotation::InService)
                     .count() as u64
             })

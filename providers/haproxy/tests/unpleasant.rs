@@ -24,15 +24,13 @@ async fn start(dialect: Dialect) -> (Haproxy, Arc<dyn LoadBalancer>, Target) {
 
 #[tokio::test]
 async fn servers_of_one_host_do_not_take_each_others_requests() {
-    let (haproxy, balancer, app1) = start(Dialect::Worker).await;
-    assert_eq!(balancer.others_in_service(&app1).await, Ok(Some(1)));
-    let both = Settings {
-        sockets: vec![haproxy.socket().to_str().expect("a path").to_owned()],
-        servers: vec!["web/app1".to_owned(), "web/app2".to_owned()],
-        ..Settings::default()
-    };
-    let balancer = connect(both, &Host::default()).expect("settings").remove(0);
-    assert_eq!(balancer.others_in_service(&app1).await, Ok(Some(0)));
+    let (_haproxy, balancer, app1) = start(Dialect::Worker).await;
+    let alone = std::slice::from_ref(&app1);
+    assert_eq!(balancer.others_in_service(&app1, alone).await, Ok(Some(1)));
+    let both = [app1.clone(), Target::new("web/app2")];
+    assert_eq!(balancer.others_in_service(&app1, &both).await, Ok(Some(0)));
+    let elsewhere = [app1.clone(), Target::new("api/app2")];
+    assert_eq!(balancer.others_in_service(&app1, &elsewhere).await, Ok(Some(1)));
 }
 
 fn is_temporary(error: &Error) -> bool {

@@ -351,7 +351,7 @@ impl LoadBalancer for Endpoint {
     }
 
     /// An endpoint in general knows no such thing.
-    async fn others_in_service(&self, _target: &Target) -> Result<Option<u64>> {
+    async fn others_in_service(&self, _target: &Target, _leaving: &[Target]) -> Result<Option<u64>> {
         Ok(None)
     }
 

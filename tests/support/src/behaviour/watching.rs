@@ -74,7 +74,7 @@ pub async fn requests_in_flight_are_told(fixture: &impl Fixture) {
 pub async fn the_others_in_service_are_told(fixture: &impl Fixture) {
     let balancer = fixture.balancer();
     let target = fixture.target();
-    let others = || done(balancer.others_in_service(&target));
+    let others = || done(balancer.others_in_service(&target, std::slice::from_ref(&target)));
     if cannot(
         fixture.capabilities().knows_others,
         "does not tell of other hosts",

@@ -16,8 +16,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) pid: Option<u32>,
     /// How long that process has been running, from `show info`.
     pub(crate) uptime: Option<Duration>,
-    /// The process that opened the socket, by its pid on this host; only a unix socket tells.
-    pub(crate) listener: Option<u32>,
+    /// The process that sent it, by its pid here; only a unix socket tells.
+    pub(crate) sender: Option<u32>,
     /// Whether processes from before a reload still run, from `show proc`: only a master tells.
     pub(crate) old_workers: Option<bool>,
     /// The first line of everything else.

@@ -150,8 +150,8 @@ impl Client {
             };
             self.unexpected(commands, why)
         })?;
-        let listener = reply.listener;
-        Ok(Answer { listener, ..answer })
+        let sender = reply.sender;
+        Ok(Answer { sender, ..answer })
     }
 
     /// An error where an answer has words in it that cannot be counted on to mean "no such name".

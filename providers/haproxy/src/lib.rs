@@ -7,7 +7,8 @@
 //! - [`mod@command`] what may be said, [`mod@table`] and [`mod@answer`] what comes back;
 //! - [`mod@client`] one HAProxy, its failures told so that an operator can act;
 //! - [`mod@entry`] what a server's state means for leaving, [`mod@restore`] how it comes back;
-//! - [`mod@process`] how far the process that answers can be believed, [`mod@succession`] whether it took over from another;
+//! - [`mod@process`] how far the process that answers can be believed: [`mod@sender`] which it is, [`mod@succession`]
+//!   whether it took over from another;
 //! - [`mod@balancer`] the verbs, [`mod@check`] the verb that changes nothing, [`mod@settings`] the configuration.
 
 mod answer;
@@ -22,6 +23,7 @@ mod entry;
 pub mod fuzzing;
 mod process;
 mod restore;
+mod sender;
 mod settings;
 mod succession;
 mod table;

@@ -45,10 +45,10 @@ impl Process {
         }
     }
 
+    /// What HAProxy says of itself has to be the process that sent it: behind a relay it is one of another host, and in
+    /// a container its pid is another one here.
     fn is_first(&self, answer: &Answer<'_>) -> bool {
-        let (Some(pid), Some(listener)) = (answer.pid, answer.listener) else {
-            return false;
-        };
-        *self.is_first.get_or_init(|| is_first(pid, listener))
+        let local = answer.pid.filter(|&pid| answer.sender == Some(pid));
+        local.is_some_and(|pid| *self.is_first.get_or_init(|| is_first(pid)))
     }
 }

@@ -6,26 +6,11 @@
 
 use std::fs;
 
-/// Whether the process `pid` is known to have taken over from nobody.
-///
-/// `pid` is what HAProxy says of itself, and in a container it is another number than here. `listener` is the process
-/// that opened the socket, by the number that it has here: HAProxy itself, or the master that is its parent.
-pub(crate) fn is_first(pid: u32, listener: u32) -> bool {
-    (pid == listener || parent(pid) == Some(listener)) && command_line(pid).is_some_and(|line| alone(&line))
-}
-
-/// `None`: it cannot be read, or is that of a process that has ended.
-fn command_line(pid: u32) -> Option<Vec<u8>> {
-    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    (!line.is_empty()).then_some(line)
-}
-
-/// By proc_pid_stat(5) the name stands in parentheses and may hold any byte; the state and the parent come after it.
-fn parent(pid: u32) -> Option<u32> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let after_name = stat.rsplit(|&byte| byte == b')').next()?;
-    let text = std::str::from_utf8(after_name).ok()?;
-    text.split_ascii_whitespace().nth(1)?.parse().ok()
+/// Whether this process of this host is known to have taken over from nobody.
+pub(crate) fn is_first(pid: u32) -> bool {
+    // One that has ended has an empty command line for a moment.
+    let line = fs::read(format!("/proc/{pid}/cmdline"));
+    line.is_ok_and(|line| !line.is_empty() && alone(&line))
 }
 
 /// Whether none of the arguments is, or might be, one of a takeover.
@@ -77,7 +62,6 @@ mod tests {
 
     #[test]
     fn a_process_is_first_if_its_command_line_names_no_other() {
-        let us = std::process::id();
         for (arguments, first) in [
             (&["-Ws", "-f", "/etc/haproxy/haproxy.cfg"][..], true),
             (&["-db", "-f", "a-sf", "-p", "/run/x"], true),
@@ -87,21 +71,15 @@ mod tests {
             (&["-x", "/run/haproxy/admin.sock"], false),
         ] {
             let process = Started::with(arguments);
-            assert_eq!(is_first(process.pid(), process.pid()), first, "{arguments:?}");
-            assert_eq!(
-                is_first(process.pid(), us),
-                first,
-                "a master and its worker: {arguments:?}"
-            );
+            assert_eq!(is_first(process.pid()), first, "{arguments:?}");
         }
     }
 
     #[test]
-    fn a_process_that_may_be_another_is_not_known() {
+    fn of_a_process_that_has_ended_nothing_is_known() {
         let process = Started::with(&["-db"]);
-        assert!(!is_first(process.pid(), 1), "someone else opened the socket");
         let pid = process.pid();
         drop(process);
-        assert!(!is_first(pid, pid), "it has ended");
+        assert!(!is_first(pid));
     }
 }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::endpoint::{Address, Endpoint};
+use crate::sender;
 
 /// The longest answer that is read, in bytes. Ten thousand servers, states and statistics together, are
 /// 3 MB; what is longer is not a runtime API.
@@ -36,8 +37,8 @@ pub(crate) enum Failure {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) text: String,
-    /// The process that opened the socket, by its pid on this host (`SO_PEERCRED`); only a unix socket tells.
-    pub(crate) listener: Option<u32>,
+    /// The process that sent it, by its pid here; only a unix socket tells.
+    pub(crate) sender: Option<u32>,
 }
 
 /// The way to one HAProxy.
@@ -68,23 +69,18 @@ impl Transport {
     /// Our side is closed after the line: a worker closes after its answer anyway, while the master CLI keeps
     /// the connection open unless it has seen the end of the input.
     pub(crate) async fn exchange(&self, line: &str) -> Result<Reply, Failure> {
-        let mut listener = None;
-        let text = match self.endpoint.address() {
-            Address::Unix(path) => {
-                let stream = UnixStream::connect(path).await;
-                listener = stream.as_ref().ok().and_then(listener_of);
-                talk(stream, line).await
-            }
-            Address::Ip(address) => talk(TcpStream::connect(address).await, line).await,
-            Address::Name(name, port) => {
-                let stream = match self.peer.get() {
-                    Some(peer) => TcpStream::connect(peer).await,
-                    None => self.connect_by_name(name, *port).await?,
-                };
-                talk(stream, line).await
-            }
+        let stream = match self.endpoint.address() {
+            Address::Unix(path) => return talk_locally(UnixStream::connect(path).await, line).await,
+            Address::Ip(address) => TcpStream::connect(address).await,
+            Address::Name(name, port) => match self.peer.get() {
+                Some(peer) => TcpStream::connect(peer).await,
+                None => self.connect_by_name(name, *port).await?,
+            },
         };
-        text.map(|text| Reply { text, listener })
+        let mut stream = stream.map_err(Failure::Connect)?;
+        say(&mut stream, line).await?;
+        let text = hear(&mut stream).await?;
+        Ok(Reply { text, sender: None })
     }
 
     async fn connect_by_name(&self, name: &str, port: u16) -> Result<io::Result<TcpStream>, Failure> {
@@ -99,12 +95,6 @@ impl Transport {
     }
 }
 
-fn listener_of(stream: &UnixStream) -> Option<u32> {
-    let pid = stream.peer_cred().ok()?.pid()?;
-    // A process of another namespace is 0 here.
-    u32::try_from(pid).ok().filter(|&pid| pid > 0)
-}
-
 /// Whether these may be the addresses of one host: at most one of each family. Else all of them.
 fn one_host(peers: &[SocketAddr]) -> Result<(), Vec<IpAddr>> {
     let mut addresses: Vec<IpAddr> = peers.iter().map(SocketAddr::ip).collect();
@@ -117,21 +107,30 @@ fn one_host(peers: &[SocketAddr]) -> Result<(), Vec<IpAddr>> {
     }
 }
 
-async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: io::Result<S>,
-    line: &str,
-) -> Result<String, Failure> {
+async fn talk_locally(stream: io::Result<UnixStream>, line: &str) -> Result<Reply, Failure> {
     let mut stream = stream.map_err(Failure::Connect)?;
+    sender::ask_for(&stream);
+    say(&mut stream, line).await?;
+    let sender = sender::of_next(&stream).await;
+    let text = hear(&mut stream).await?;
+    Ok(Reply { text, sender })
+}
+
+async fn say(stream: &mut (impl AsyncWrite + Unpin), line: &str) -> Result<(), Failure> {
     stream.write_all(line.as_bytes()).await.map_err(Failure::Broken)?;
     // A peer that has closed already may refuse this; what it said is still there to be read.
     let _ = stream.shutdown().await;
+    Ok(())
+}
+
+async fn hear(stream: &mut (impl AsyncRead + Unpin)) -> Result<String, Failure> {
     let mut answer = Vec::with_capacity(USUAL_ANSWER);
-    read_until(&mut stream, &mut answer, TABLE_WITHIN).await?;
+    read_until(stream, &mut answer, TABLE_WITHIN).await?;
     if answer.len() >= TABLE_WITHIN {
         if !has_table(&answer) {
             return Err(Failure::Endless(TABLE_WITHIN));
         }
-        read_until(&mut stream, &mut answer, LONGEST_ANSWER).await?;
+        read_until(stream, &mut answer, LONGEST_ANSWER).await?;
         if answer.len() >= LONGEST_ANSWER {
             return Err(Failure::Endless(LONGEST_ANSWER));
         }

@@ -43,6 +43,17 @@ pub(super) struct Tie {
     bare_acks_before: u32,
     /// Whether a request that came last would have ended the ping-pong mode by now, so that the mode decides.
     mode_tells: bool,
+    /// Whether it holds all that ever came on the connection.
+    from_birth: bool,
+}
+
+/// What procfs shows of a connection and its port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Modes {
+    /// Whether the socket is in ping-pong mode.
+    pub(super) ping_pong: bool,
+    /// Whether connections of its port have been in it from their birth. `None`: nothing listens there.
+    pub(super) from_birth: Option<bool>,
 }
 
 /// What all looks so far have made known of a connection.
@@ -112,15 +123,21 @@ impl Exchange {
         let Standing::Tie(tie) = self.standing else {
             return false;
         };
-        tcp.last_data_recv >= SETTLED_MS && (tie.mode_tells || acknowledged_later(state, tcp))
+        let may_tell = mode_tells(tie, state, tcp) || the_first_alone_was_bare(tie, tcp);
+        tcp.last_data_recv >= SETTLED_MS && may_tell
     }
 
-    /// Decides such a tie.
-    pub(super) fn decide_by_mode(&mut self, ping_pong: bool) {
-        self.standing = if ping_pong {
-            Standing::Answered
-        } else {
-            Standing::Unanswered
+    /// Decides such a tie, if the modes do.
+    pub(super) fn decide_by_mode(&mut self, state: State, tcp: &TcpInfo, modes: Modes) {
+        let Standing::Tie(tie) = self.standing else {
+            return;
+        };
+        let tells = mode_tells(tie, state, tcp);
+        let rest_on_answers = the_first_alone_was_bare(tie, tcp) && modes.from_birth == Some(false);
+        self.standing = match modes.ping_pong {
+            true if tells || rest_on_answers => Standing::Answered,
+            false if tells => Standing::Unanswered,
+            _ => self.standing,
         };
     }
 
@@ -164,6 +181,7 @@ impl Exchange {
         Tie {
             bare_acks_before: self.bare_acks,
             mode_tells: (after_our_last <= 1 || one_by_one) && !opens_window,
+            from_birth: self.segments_in == 0,
         }
     }
 
@@ -197,6 +215,19 @@ fn decide(tie: Tie, tcp: &TcpInfo) -> Standing {
     } else {
         Standing::Tie(tie)
     }
+}
+
+fn mode_tells(tie: Tie, state: State, tcp: &TcpInfo) -> bool {
+    tie.mode_tells || acknowledged_later(state, tcp)
+}
+
+/// Whether no segment but the first was acknowledged bare, if the first was.
+///
+/// The kernel acknowledges the first segment of a connection bare and at once, because it cannot know yet how soon
+/// answers come (`tcp_event_data_recv`). It does not where the listener is in ping-pong mode already (`TCP_QUICKACK`
+/// switched off, as HAProxy does), nor where the segment came with the handshake.
+fn the_first_alone_was_bare(tie: Tie, tcp: &TcpInfo) -> bool {
+    tie.from_birth && tcp.bare_acks_out == 1 && !tcp.data_in_handshake
 }
 
 /// Whether the peer acknowledged something in a tick after the tie. A request carries its acknowledgement with

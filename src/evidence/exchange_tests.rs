@@ -15,6 +15,15 @@ fn look(segments_in: u32, segments_out: u32, last_data_recv: u32, last_data_sent
         rcv_ssthresh: 65_000,
         rcv_wscale: 7,
         bare_acks_out: 1,
+        data_in_handshake: false,
+    }
+}
+
+/// The modes of a socket, of a port with an ordinary listener.
+fn modes(ping_pong: bool) -> Modes {
+    Modes {
+        ping_pong,
+        from_birth: Some(false),
     }
 }
 
@@ -88,12 +97,63 @@ fn a_tie_is_open_until_the_kernel_would_have_acknowledged_a_request() {
 
 #[test]
 fn the_mode_decides_a_tie() {
-    let mut exchange = born(&look(2, 2, 8, 8));
-    exchange.decide_by_mode(true);
-    assert_eq!(exchange.standing, Standing::Answered);
-    let mut exchange = born(&look(2, 2, 8, 8));
-    exchange.decide_by_mode(false);
-    assert_eq!(exchange.standing, Standing::Unanswered);
+    for (ping_pong, standing) in [(true, Standing::Answered), (false, Standing::Unanswered)] {
+        let tie = look(2, 2, 8, 8);
+        let mut exchange = born(&tie);
+        exchange.decide_by_mode(State::Established, &tie, modes(ping_pong));
+        assert_eq!(exchange.standing, standing);
+    }
+}
+
+#[test]
+fn at_a_first_look_a_long_conversation_is_answered_where_only_its_first_segment_was_acknowledged_bare() {
+    let settled = look(9, 9, SETTLED_MS, SETTLED_MS);
+    let decided = |tcp: &TcpInfo, modes: Modes| {
+        let mut exchange = born(tcp);
+        assert!(matches!(exchange.standing, Standing::Tie(_)), "{exchange:?}");
+        let needs = exchange.needs_mode(State::Established, tcp);
+        exchange.decide_by_mode(State::Established, tcp, modes);
+        (needs, exchange.standing == Standing::Answered)
+    };
+    assert_eq!(decided(&settled, modes(true)), (true, true));
+    assert_eq!(decided(&settled, modes(false)), (true, false), "a contradiction");
+    let another = TcpInfo {
+        bare_acks_out: 2,
+        ..settled
+    };
+    assert_eq!(
+        decided(&another, modes(true)),
+        (false, false),
+        "perhaps for a request"
+    );
+    let early = TcpInfo {
+        data_in_handshake: true,
+        ..settled
+    };
+    assert_eq!(
+        decided(&early, modes(true)),
+        (false, false),
+        "the handshake acknowledged the first"
+    );
+    for from_birth in [Some(true), None] {
+        let quiet_from_birth = Modes {
+            ping_pong: true,
+            from_birth,
+        };
+        assert_eq!(
+            decided(&settled, quiet_from_birth),
+            (true, false),
+            "the first may have been acknowledged by an answer"
+        );
+    }
+    // What was seen before it began is another matter: its one bare acknowledgement may be of any segment.
+    let before = born(&TcpInfo {
+        bare_acks_out: 0,
+        ..look(3, 3, 500, 400)
+    });
+    let after = before.after(State::Established, &settled);
+    assert!(matches!(after.standing, Standing::Tie(_)));
+    assert!(!after.needs_mode(State::Established, &settled));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::connection::Socket;
-use super::exchange::{Exchange, Standing};
+use super::exchange::{Exchange, Modes, Standing};
 
 /// How long the memory of a connection outlives its last sighting, if looks are that close. A dump
 /// can miss a socket whose neighbour closes while it runs; the socket must not lose its history for that.
@@ -76,10 +76,12 @@ impl History {
         })
     }
 
-    /// Takes in whether a socket that `needs_mode` is in ping-pong mode.
-    pub(super) fn note_mode(&mut self, cookie: u64, ping_pong: bool) -> Option<Standing> {
-        let memory = self.connections.get_mut(&cookie)?;
-        memory.exchange.decide_by_mode(ping_pong);
+    /// Takes in the modes of a socket that `needs_mode`.
+    pub(super) fn note_modes(&mut self, socket: &Socket, modes: Modes) -> Option<Standing> {
+        let memory = self.connections.get_mut(&socket.cookie)?;
+        memory
+            .exchange
+            .decide_by_mode(socket.state, socket.tcp.as_ref()?, modes);
         Some(memory.exchange.standing)
     }
 

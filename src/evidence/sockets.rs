@@ -144,12 +144,12 @@ impl SocketEvidence {
         if ties.is_empty() {
             return Ok(survey);
         }
-        let modes = self.ping_pong.read();
+        let reading = self.ping_pong.read();
         for (at, socket, moved) in ties {
-            let Some(&ping_pong) = modes.get(&socket.inode) else {
+            let Some(modes) = reading.of(&socket) else {
                 continue;
             };
-            if let Some(standing) = self.history.note_mode(socket.cookie, ping_pong) {
+            if let Some(standing) = self.history.note_modes(&socket, modes) {
                 survey.connections[at].verdict = socket.verdict(standing, moved);
             }
         }

@@ -1,5 +1,8 @@
 //! The part of the kernel's `struct tcp_info` that tells a request from an answer.
 
+/// `TCPI_OPT_SYN_DATA` (`linux/tcp.h`).
+const SYN_DATA: u8 = 1 << 5;
+
 /// The kernel's `struct tcp_info` up to `tcpi_data_segs_out`, which all kernels since 4.6 fill in.
 const LENGTH: usize = 160;
 
@@ -25,6 +28,8 @@ pub(super) struct TcpInfo {
     pub(super) data_segs_out: u32,
     /// Segments received with data, duplicates too.
     pub(super) data_segs_in: u32,
+    /// Whether the handshake carried data (TCP Fast Open).
+    pub(super) data_in_handshake: bool,
     /// Segments sent without data: acknowledgements that no answer carried, and keep-alive probes.
     pub(super) bare_acks_out: u32,
 }
@@ -48,6 +53,7 @@ impl TcpInfo {
             } else {
                 bytes[6] & 0xf
             },
+            data_in_handshake: bytes[5] & SYN_DATA != 0,
             bytes_acked: u64_at(bytes, 120)?,
             bytes_received: u64_at(bytes, 128)?,
             data_segs_out,
@@ -91,12 +97,14 @@ mod tests {
         } else {
             0x79
         };
+        bytes[5] = 0x20;
         let expected = TcpInfo {
             last_data_sent: 1,
             last_data_recv: 2,
             last_ack_recv: 3,
             rcv_ssthresh: 4,
             rcv_wscale: 9,
+            data_in_handshake: true,
             bytes_acked: 7,
             bytes_received: 8,
             data_segs_out: 5,

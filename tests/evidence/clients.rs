@@ -29,6 +29,8 @@ pub(crate) enum Manner {
     Ordinary,
     /// Mostly right after the last answer, larger and slower: as hard to judge as possible.
     AtOnce,
+    /// Requests that are answered at once, and nothing else.
+    Plain,
 }
 
 /// What the last request on a connection was.
@@ -102,7 +104,7 @@ impl Request {
     fn random(random: &Random, manner: Manner) -> Self {
         let slow = random.between(1, 30) * random.between(1, 100);
         let (largest, fast) = match manner {
-            Manner::Ordinary => (10_000, 70),
+            Manner::Ordinary | Manner::Plain => (10_000, 70),
             Manner::AtOnce => (60_000, 30),
         };
         let body = |random: &Random| random.between(1, largest) as usize;
@@ -114,7 +116,11 @@ impl Request {
             size: random.between(1, 2_000),
             upload: Vec::new(),
         };
-        match random.between(1, 100) {
+        let kind = match manner {
+            Manner::Ordinary | Manner::AtOnce => random.between(1, 100),
+            Manner::Plain => 1,
+        };
+        match kind {
             1..=45 => request.delay_ms = 0,
             46..=66 => (request.kind, request.delay_ms) = (Kind::Slow, slow),
             67..=75 => {
@@ -182,7 +188,7 @@ impl Client {
 
     async fn pause(&self) {
         let at_once = match self.manner {
-            Manner::Ordinary => 40,
+            Manner::Ordinary | Manner::Plain => 40,
             Manner::AtOnce => 80,
         };
         if self.random.chance(at_once) {

@@ -1,4 +1,4 @@
-//! A real HAProxy with a pool of connections to the server, shared by all clients.
+//! A real HAProxy with connections to the server: a pool shared by all clients, or one for each.
 
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -18,8 +18,8 @@ impl Drop for HaProxy {
     }
 }
 
-/// Starts it in front of the server on this port.
-pub(crate) fn start(server: u16) -> HaProxy {
+/// Starts it in front of the server on this port, with this `http-reuse`.
+pub(crate) fn start(server: u16, reuse: &str) -> HaProxy {
     let folder = TempDir::new().expect("a folder");
     // HAProxy binds with SO_REUSEPORT, so it must not be a port that another test's HAProxy may take: one that
     // the kernel has just given out is not given out again soon.
@@ -29,7 +29,7 @@ pub(crate) fn start(server: u16) -> HaProxy {
     let configuration = folder.path().join("haproxy.cfg");
     let text = format!(
         "global\n  maxconn 5000\n\
-         defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  http-reuse always\n\
+         defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  http-reuse {reuse}\n\
          frontend clients\n  bind 127.0.0.1:{port}\n  default_backend servers\n\
          backend servers\n  server one 127.0.0.1:{server} pool-purge-delay 60s\n"
     );

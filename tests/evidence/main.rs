@@ -12,10 +12,12 @@ mod tally;
 mod truth;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clients::{Manner, Target};
+use lb_drain::evidence::{SocketEvidence, Verdict};
 use random::Random;
 use server::Teller;
 use tally::Tally;
@@ -60,7 +62,7 @@ fn behind_haproxy_with_a_pool_of_connections_it_is_the_same() {
     let clock = Clock::start();
     let truths = Arc::new(Truths::default());
     let (port, _server) = server::start(clock, Arc::clone(&truths), Teller::Server);
-    let haproxy = haproxy::start(port);
+    let haproxy = haproxy::start(port, "always");
     let target = Target {
         port: haproxy.port,
         truths: None,
@@ -79,6 +81,38 @@ fn behind_haproxy_with_a_pool_of_connections_it_is_the_same() {
     }
     total.assert_sound();
     total.assert_precise(enough, 10);
+}
+
+/// As a stop meets them: nobody has looked before, and nothing moves any more.
+#[test]
+fn a_first_look_tells_that_connections_with_fast_answers_are_idle() {
+    let random = Random::new(seed());
+    let (port, _server) = server::start(Clock::start(), Arc::new(Truths::default()), Teller::Server);
+    let haproxy = haproxy::start(port, "never");
+    for to in [port, haproxy.port] {
+        let target = Target {
+            port: to,
+            truths: None,
+            conversation: Duration::from_secs(2),
+        };
+        let _clients = clients::start(&target, 300, Manner::Plain, random.fork());
+        // Each begins within a second, and its last pause and answer have passed after three more.
+        std::thread::sleep(Duration::from_millis(7_000));
+        let mut evidence = SocketEvidence::new(None).expect("sock_diag");
+        let survey = evidence.survey(&BTreeSet::from([port])).expect("a look");
+        let open = survey.connections.len();
+        let in_flight = survey
+            .connections
+            .iter()
+            .filter(|seen| seen.verdict != Verdict::Idle);
+        let in_flight: Vec<_> = in_flight.collect();
+        assert!(open >= 250, "{open} connections of 300 clients");
+        assert!(
+            in_flight.len() * 100 <= open,
+            "{} of {open}: {in_flight:#?}",
+            in_flight.len()
+        );
+    }
 }
 
 /// Runs batches of clients that are the server's direct peers, and up to twice as many until enough idle

@@ -28,7 +28,8 @@ pub(crate) struct Tally {
     pub(crate) moving: Sightings,
     /// By the kind of their last request, connections idle for a second; wrong is to call them in flight.
     pub(crate) idle: BTreeMap<Kind, Sightings>,
-    /// The same for first looks, which know no history. Nothing is promised for them.
+    /// The same for first looks, which know no history. Nothing is promised for them here: answers are slow now and
+    /// then.
     pub(crate) first_look: Sightings,
     /// Idle connections that are not judged, because looks came too late.
     pub(crate) set_aside: usize,

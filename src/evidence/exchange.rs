@@ -225,7 +225,8 @@ fn mode_tells(tie: Tie, state: State, tcp: &TcpInfo) -> bool {
 ///
 /// The kernel acknowledges the first segment of a connection bare and at once, because it cannot know yet how soon
 /// answers come (`tcp_event_data_recv`). It does not where the listener is in ping-pong mode already (`TCP_QUICKACK`
-/// switched off, as HAProxy does), nor where the segment came with the handshake.
+/// switched off, as HAProxy does), nor where the segment came with the handshake. An application that switches it off on
+/// each connection instead is not told from others; no server is known that does.
 fn the_first_alone_was_bare(tie: Tie, tcp: &TcpInfo) -> bool {
     tie.from_birth && tcp.bare_acks_out == 1 && !tcp.data_in_handshake
 }
